@@ -1,0 +1,3 @@
+"""Investigate operations incidents in Jupyter."""
+
+__version__ = "0.1.0"

@@ -9,9 +9,9 @@ import polars as pl
 
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import EngineUnavailable
-from ciops_nb.estate.files import DTYPES, EstateFiles, TableFiles
+from ciops_nb.estate.files import EstateFiles, TableFiles
 from ciops_nb.estate.manifest import Manifest
-from ciops_nb.estate.schema import TABLES, Column
+from ciops_nb.estate.schema import DTYPES, TABLES, Column
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,21 +12,13 @@ import polars as pl
 
 from ciops_nb.errors import EstateInvalid
 from ciops_nb.estate.manifest import MANIFEST, Manifest, read_manifest
-from ciops_nb.estate.schema import TABLES, Table
+from ciops_nb.estate.schema import DTYPES, TABLES, Table
 from ciops_nb.estate.storage import table_path
 
 __all__ = ["EstateFiles", "TableFiles"]
 
 _MAGIC = b"PAR1"
 _LOOK_AGAIN = 0.2  # seconds: how long a look at the folder is trusted
-
-DTYPES: dict[str, pl.DataType] = {
-    "text": pl.String(),
-    "int": pl.Int64(),
-    "float": pl.Float64(),
-    "time": pl.Datetime("us", "UTC"),
-}
-
 
 @dataclass(frozen=True)
 class TableFiles:

@@ -9,11 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["CI_COLUMNS", "DEFAULT_RELATION_TYPES", "SCHEMA_VERSION", "TABLES", "Column", "Impact", "Table"]
+import polars as pl
+
+__all__ = ["CI_COLUMNS", "DTYPES", "DEFAULT_RELATION_TYPES", "SCHEMA_VERSION", "TABLES", "Column", "Impact", "Table"]
 
 SCHEMA_VERSION = 1
 
 Kind = Literal["text", "int", "float", "time"]  # time: UTC, microseconds
+
+DTYPES: dict[str, pl.DataType] = {
+    "text": pl.String(),
+    "int": pl.Int64(),
+    "float": pl.Float64(),
+    "time": pl.Datetime("us", "UTC"),
+}
 
 Impact = Literal["target_to_source", "source_to_target", "both", "none"]
 

@@ -1,0 +1,115 @@
+"""What a tool may reach: the tables of one tenant, the clock, and a place to note what is missing. Nothing else is global."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any, TypeAlias, TypeVar
+
+import polars as pl
+
+from ciops_nb import sync
+from ciops_nb.engines.protocol import LazyFrame, Tables
+from ciops_nb.errors import BadParameter
+from ciops_nb.estate.manifest import Manifest
+from ciops_nb.estate.times import TimeRange, parse_range, parse_time
+
+__all__ = ["Context", "Frame", "Notes", "Shared"]
+
+T = TypeVar("T")
+
+Frame: TypeAlias = Any
+"""A pandas or a polars frame, as the session was opened. Bodies of tools return polars; the session converts."""
+
+
+@dataclass
+class Notes:
+    """What a tool says of its answer beside the rows: filled in by the body, read when the answer is presented."""
+
+    total: int | None = None
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Shared:
+    """Things built once from one state of one tenant's tables (an index, a topology), asked for by all calls.
+
+    Calls that come while it is built wait for the same build; one that fails is not kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, asyncio.Future[Any]] = {}
+
+    async def get(self, key: str, build: Callable[[], Awaitable[T]]) -> T:
+        future = self._kept.get(key)
+        if future is None:
+            # A task of its own: a caller that is cancelled must not take the build from the others.
+            future = self._kept[key] = asyncio.ensure_future(build())
+            future.add_done_callback(lambda done: self._forget(key, done))
+        result: T = await asyncio.shield(future)
+        return result
+
+    def _forget(self, key: str, done: asyncio.Future[Any]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._kept.pop(key, None)
+
+
+@dataclass(frozen=True)
+class Context:
+    """One call's view of the world."""
+
+    tables: Tables
+    manifest: Manifest
+    now: datetime
+    tz: tzinfo
+    shared: Shared
+    notes: Notes = field(default_factory=Notes)
+
+    async def run(self, lazy: LazyFrame) -> pl.DataFrame:
+        """Compute *lazy* away from the loop."""
+        return await sync.in_thread(self.tables.run, lazy)
+
+    def moment(self, as_of: Any) -> datetime:
+        """The moment that *as_of* means; None is now."""
+        return self.now if as_of is None else parse_time(as_of, tz=self.tz)
+
+    def range(self, time_range: Any) -> TimeRange:
+        """The absolute range that *time_range* means."""
+        return parse_range(time_range, now=self.now, tz=self.tz)
+
+    def warn(self, text: str) -> None:
+        self.notes.warnings.append(text)
+
+    def cut(self, rows: pl.DataFrame, *, limit: int | None, offset: int = 0, what: str = "rows") -> pl.DataFrame:
+        """The rows from *offset* on, at most *limit*, with what is left out noted."""
+        check_count("limit", limit, optional=True)
+        check_count("offset", offset)
+        total = rows.height
+        before = min(offset, total)
+        shown = rows.slice(before, limit)
+        after = total - before - shown.height
+        self.notes.total = total
+        for count, why in ((before, f"offset={offset}"), (after, f"limit={limit}")):
+            if count:
+                self.notes.left_out.append({"what": what, "count": count, "why": why})
+        return shown
+
+
+def check_count(name: str, value: Any, *, optional: bool = False, least: int = 0) -> None:
+    """Refuse what is not a whole number of at least *least*."""
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadParameter(name, value, f"is not a whole number of at least {least}", "Give such a number" + (" or None" if optional else ""))
+
+
+def choose(name: str, value: Any, choices: Mapping[str, Any] | tuple[str, ...]) -> str:
+    """Refuse what is not one of *choices*."""
+    if not isinstance(value, str) or value not in choices:
+        raise BadParameter(name, value, "is not a choice", f"Choose one of {', '.join(choices)}")
+    return value
+
+
+UTC_NOW: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731

@@ -1,0 +1,93 @@
+"""How the tables of an estate lie on disk.
+
+Metrics are one file a day, sorted by metric, CI, series and time, so that a question about one metric, a few CIs or a
+few days reads a few row groups. Files are written beside and renamed; equal rows give equal bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from ciops_nb.errors import EstateInvalid
+from ciops_nb.estate.schema import DTYPES, TABLES
+
+__all__ = ["all_or_nothing", "conform", "table_path", "write_table"]
+
+_ROW_GROUP = 131_072
+
+
+def table_path(estate: Path, table: str) -> list[Path]:
+    """The Parquet files of *table*, sorted; none if the estate does not have it."""
+    single = estate / f"{table}.parquet"
+    return [*([single] if single.is_file() else []), *sorted((estate / table).rglob("*.parquet"))]
+
+
+def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """*frame* with the columns, types and order of *table*; optional columns it lacks are filled with nulls."""
+    spec = TABLES[table]
+    columns = []
+    for column in spec.columns:
+        kind = DTYPES[column.kind]
+        made = pl.col(column.name).cast(kind) if column.name in frame.columns else pl.lit(None, kind)
+        columns.append((made.fill_null("") if column.name == "series" else made).alias(column.name))
+    return frame.select(columns).sort(spec.sort, maintain_order=True)
+
+
+def write_table(estate: Path, table: str, frame: pl.DataFrame) -> list[Path]:
+    """Write *frame* as *table*, metrics as a file a day; days that are already there are replaced."""
+    rows = conform(table, frame)
+    if table != "metric":
+        return [_write(estate / f"{table}.parquet", rows)]
+    days = rows.with_columns(day=pl.col("ts").dt.strftime("%Y-%m-%d")).partition_by("day", as_dict=True)
+    return [
+        _write(estate / table / f"{day}.parquet", part.drop("day"))
+        for (day,), part in sorted(days.items(), key=lambda item: str(item[0]))
+    ]
+
+
+def _write(path: Path, rows: pl.DataFrame) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_suffix(".part")
+    rows.write_parquet(beside, compression="zstd", statistics=True, row_group_size=_ROW_GROUP)
+    beside.replace(path)
+    return path
+
+
+@contextmanager
+def all_or_nothing(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes *target* when all went well and disappears when not.
+
+    Raises:
+        EstateInvalid: *target* exists and is not empty, or cannot be made.
+    """
+    place = str(target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise EstateInvalid(place, "exists and is not an empty folder", "Name a new folder, or remove this one first")
+    parent = target.absolute().parent
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=parent))
+    except OSError as error:
+        raise EstateInvalid(
+            place, f"cannot be made ({error.strerror})", "Name a folder whose parent exists and can be written"
+        ) from None
+    try:
+        yield beside
+        beside.chmod(0o777 & ~_umask())
+        if target.exists():
+            target.rmdir()
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,320 @@
+"""Questions about metrics: which there are, their points, and aggregates of them.
+
+A value that is NaN is no measurement: raw points show it, aggregates leave it out and say how many they left out.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import polars as pl
+
+from ciops_nb.context import Context, Frame, check_count, choose
+from ciops_nb.engines.protocol import LazyFrame
+from ciops_nb.errors import BadParameter, UnknownMetric
+from ciops_nb.estate.names import nearest
+from ciops_nb.estate.times import TimeRange, micros, parse_duration
+from ciops_nb.registry import tool
+from ciops_nb.tools.filters import parse_field
+from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, scope_ids
+
+__all__ = ["metric_aggregate", "metric_list", "metric_series_table"]
+
+_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)\Z")
+_AGGREGATES = ("count", "min", "max", "mean", "sum", "stddev", "first", "last", "rate", "increase")
+_FILLS = ("previous", "zero", "interpolate")
+_BUCKET_LIMIT = 5_000_000
+
+
+@tool(version=1)
+async def metric_list(ctx: Context, ci: Any = None) -> Frame:
+    """List the metrics there are.
+
+    Args:
+        ci: Only metrics with points of these: a code, codes, a frame with ci_code, or a graph.
+
+    Returns:
+        A frame with metric, unit, kind (gauge, counter), description and bad_direction (up, down, none), by name.
+    """
+    known = await _definitions(ctx)
+    if ci is not None:
+        rows = ci_rows(ctx, ctx.tables.table("metric"), await scope_ids(ctx, ci))
+        found = (await ctx.run(rows.select("metric").unique()))["metric"].to_list()
+        missing = sorted(set(found) - set(known["metric"]))
+        known = pl.concat([known.filter(pl.col("metric").is_in(found)), pl.DataFrame({"metric": missing}, schema={"metric": pl.String})], how="diagonal").sort("metric")
+    ctx.notes.total = known.height
+    return known
+
+
+async def _definitions(ctx: Context) -> pl.DataFrame:
+    async def build() -> pl.DataFrame:
+        rows = await ctx.run(ctx.tables.table("metric_def"))
+        return rows.select("metric", "unit", "kind", "description", "bad_direction").sort("metric")
+
+    return await ctx.shared.get("metric_def", build)
+
+
+async def _definition(ctx: Context, metric: Any) -> dict[str, Any]:
+    if not isinstance(metric, str):
+        raise BadParameter("metric", metric, "is not the name of a metric", "List them with metric_list()")
+    known = await _definitions(ctx)
+    rows = known.filter(pl.col("metric") == metric)
+    if rows.height:
+        return rows.row(0, named=True)
+    # A metric may have points and no definition: an estate need not define what it measures.
+    undefined = (await ctx.run(ctx.tables.table("metric").select("metric").unique()))["metric"].to_list()
+    if metric not in undefined:
+        raise UnknownMetric(metric, nearest(metric, {*known["metric"], *undefined}))
+    ctx.warn(f"metric {metric!r} has no definition: its unit and kind are not known")
+    return {"metric": metric, "unit": None, "kind": None, "description": None, "bad_direction": None}
+
+
+async def _points(ctx: Context, metric: str, ids: list[str] | None, span: TimeRange) -> LazyFrame:
+    rows = ctx.tables.table("metric").filter(nw.col("metric") == nw.lit(metric), ~nw.col("value").is_null())
+    if span.start is not None:
+        rows = rows.filter(nw.col("ts") >= nw.lit(span.start))
+    if span.end is not None:
+        rows = rows.filter(nw.col("ts") < nw.lit(span.end))
+    return ci_rows(ctx, rows, ids).select("ci_id", "series", "ts", "value")
+
+
+def _check_aggregates(agg: Any, kind: str | None) -> list[str]:
+    asked = [agg] if isinstance(agg, str) else list(agg) if isinstance(agg, (list, tuple)) else []
+    if not asked:
+        raise BadParameter("agg", agg, "names no aggregate", f"Use {', '.join(_AGGREGATES)}, or pNN")
+    for name in asked:
+        if not isinstance(name, str) or (name not in _AGGREGATES and not _QUANTILE.match(name)):
+            raise BadParameter("agg", name, "is not an aggregate", f"Use {', '.join(_AGGREGATES)}, or p50, p95, p99.9")
+        if name in ("rate", "increase") and kind == "gauge":
+            raise BadParameter("agg", name, "is for counters, and this metric is a gauge", "Use mean, max or last")
+    return list(dict.fromkeys(asked))
+
+
+def _aggregated(points: pl.DataFrame, keys: list[str], aggregates: list[str]) -> pl.DataFrame:
+    """*points* (ci_id, series, ts, value and *keys*) in groups, with ``n`` and a column an aggregate."""
+    value = pl.col("value")
+    made: dict[str, pl.Expr] = {}
+    for name in aggregates:
+        if quantile := _QUANTILE.match(name):
+            made[name] = value.quantile(float(quantile.group(1)) / 100, interpolation="linear")
+        elif name == "stddev":
+            made[name] = value.std(ddof=1)
+        elif name == "count":
+            made[name] = pl.len().cast(pl.Int64)
+        elif name not in ("rate", "increase"):
+            made[name] = getattr(value, name)()
+    ordered = points.sort("ts", "ci_id", "series", "value")
+    held = ordered.lazy()
+    expressions = [pl.len().cast(pl.Int64).alias("n"), *(made[name].alias(name) for name in made)]
+    found = (held.group_by(keys, maintain_order=True).agg(expressions) if keys else held.select(expressions)).collect()
+    found = found.filter(pl.col("n") > 0)
+    if {"rate", "increase"} & set(aggregates):
+        increases = _increases(points, keys)
+        found = found.join(increases, on=keys, how="left", nulls_equal=True) if keys else pl.concat([found, increases], how="horizontal") if found.height else found.with_columns(increase=pl.lit(None, pl.Float64), rate=pl.lit(None, pl.Float64))
+    return found.select(*keys, "n", *aggregates)
+
+
+def _increases(points: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Increase and rate per second of counters, summed over the series of each group.
+
+    A value below the one before is a reset, after which the counter counted from zero, as in Prometheus' ``increase``
+    (promql/functions.go, extrapolatedRate), but without its extrapolation to the ends of the range. A step belongs to the bucket
+    of its later point, so that buckets sum to the whole.
+    """
+    series = ["ci_id", "series"]
+    steps = points.sort(*series, "ts").with_columns(
+        step=pl.when(pl.col("value") >= pl.col("value").shift(1).over(series))
+        .then(pl.col("value") - pl.col("value").shift(1).over(series))
+        .otherwise(pl.when(pl.col("value").shift(1).over(series).is_not_null()).then(pl.col("value"))),
+        seconds=(pl.col("ts") - pl.col("ts").shift(1).over(series)).dt.total_microseconds() / 1e6,
+    )
+    each = steps.group_by([*keys, *(name for name in series if name not in keys)]).agg(
+        increase=pl.when(pl.col("step").is_not_null().any()).then(pl.col("step").sum()), seconds=pl.col("seconds").sum()
+    ).with_columns(rate=pl.when(pl.col("seconds") > 0).then(pl.col("increase") / pl.col("seconds")))
+    totals = [
+        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sort().sum()).alias(name) for name in ("increase", "rate")
+    ]
+    return each.group_by(keys).agg(totals) if keys else each.select(totals)
+
+
+def _without_nan(ctx: Context, points: pl.DataFrame) -> pl.DataFrame:
+    measured = points.filter(pl.col("value").is_not_nan())
+    if measured.height < points.height:
+        ctx.warn(f"{points.height - measured.height} points are NaN and count in no aggregate")
+    return measured
+
+
+def _bucketed(points: pl.DataFrame, width: timedelta) -> pl.DataFrame:
+    step = width // timedelta(microseconds=1)
+    start = pl.col("ts").dt.epoch("us").floordiv(step) * step
+    return points.with_columns(bucket=start.cast(pl.Datetime("us", "UTC")))
+
+
+@tool(version=1)
+async def metric_aggregate(
+    ctx: Context,
+    metric: str,
+    *,
+    ci: Any = None,
+    where: dict[str, Any] | None = None,
+    time_range: Any = "last_24h",
+    agg: str | list[str] = "mean",
+    by: str | list[str] | None = None,
+) -> Frame:
+    """Aggregate the points of a metric.
+
+    Args:
+        metric: The name of the metric.
+        ci: Only these: a code, codes, a frame with ci_code, or a graph.
+        where: Conditions on fields of the CIs, as they are now (ended CIs as they last were).
+        time_range: A time range, half-open.
+        agg: One or a list of count, min, max, mean, sum, stddev (of a sample), first, last, pNN (linear between
+            points), and for counters rate (per second) and increase.
+        by: ``ci``, a column of a CI, ``tags.NAME``, ``attributes.NAME``, ``series``, ``label.NAME``, ``bucket:5m``
+            (gives ts), or a list of these.
+
+    Returns:
+        A frame: the keys (``ci`` gives ci_code, ``bucket:`` gives ts), metric, unit, n and a column an aggregate,
+        in order of the keys.
+
+    Raises:
+        UnknownMetric: no such metric.
+        BadParameter: an aggregate or a key cannot be meant.
+    """
+    definition = await _definition(ctx, metric)
+    aggregates = _check_aggregates(agg, definition["kind"])
+    asked = [] if by is None else [by] if isinstance(by, str) else list(by)
+    points = _without_nan(ctx, await ctx.run(await _points(ctx, metric, await scope_ids(ctx, ci, where), ctx.range(time_range))))
+    keys: dict[str, str] = {}
+    for place, key in enumerate(asked):
+        column = f"k{place}"
+        points, name = await _with_key(ctx, points, metric, key, column)
+        if name in keys.values():
+            raise BadParameter("by", by, f"names {name} twice", "Name each key once")
+        keys[column] = name
+    found = _aggregated(points, list(keys), aggregates).sort(list(keys), nulls_last=True) if keys else _aggregated(points, [], aggregates)
+    rows = found.select(
+        *(pl.col(column).alias(name) for column, name in keys.items()),
+        pl.lit(metric).alias("metric"),
+        pl.lit(definition["unit"], pl.String).alias("unit"),
+        "n",
+        *aggregates,
+    )
+    ctx.notes.total = rows.height
+    return rows
+
+
+async def _with_key(ctx: Context, points: pl.DataFrame, metric: str, key: Any, column: str) -> tuple[pl.DataFrame, str]:
+    if key == "series":
+        return points.with_columns(pl.col("series").alias(column)), "series"
+    if isinstance(key, str) and key.startswith("bucket:"):
+        return _bucketed(points, parse_duration(key.removeprefix("bucket:"), name="by")).rename({"bucket": column}), "ts"
+    if isinstance(key, str) and key.startswith("label."):
+        labels = await ctx.run(
+            ctx.tables.table("label").filter(
+                nw.col("metric") == nw.lit(metric), nw.col("name") == nw.lit(key.removeprefix("label."))
+            )
+        )
+        one = labels.group_by("ci_id", "series").agg(pl.col("value").max().alias(column))
+        return points.join(one, on=["ci_id", "series"], how="left"), key
+    field = await known_field(ctx, parse_field("ci_code" if key == "ci" else key, what="key"))
+    if field.place == "column":
+        cis = (await latest_cis(ctx)).select("ci_id", pl.col(field.name).alias(column) if field.name != "ci_id" else pl.col("ci_id").alias(column))
+    else:
+        named = properties_at(ctx, ctx.now).filter(nw.col("kind") == nw.lit(field.place), nw.col("name") == nw.lit(field.name))
+        cis = (await ctx.run(named)).group_by("ci_id").agg(pl.col("value").max().alias(column))
+    return points.join(cis, on="ci_id", how="left"), field.text
+
+
+@tool(version=1)
+async def metric_series_table(
+    ctx: Context,
+    metric: str,
+    ci: Any,
+    *,
+    time_range: Any = "last_24h",
+    every: str | None = None,
+    agg: str = "mean",
+    fill: str | None = None,
+    wide: bool = False,
+    limit: int | None = None,
+) -> Frame:
+    """Get the points of a metric of some CIs, raw or in buckets.
+
+    Args:
+        metric: The name of the metric.
+        ci: A code, codes, a frame with ci_code, or a graph.
+        time_range: A time range, half-open.
+        every: Width of the buckets, on UTC multiples; None gives raw points.
+        agg: How a bucket is aggregated: see metric_aggregate.
+        fill: What a bucket without points gets: None (no row), ``previous``, ``zero`` or ``interpolate``; needs *every*.
+        wide: One row a time, and a column a series named by its code, or ``code[series]``.
+        limit: At most so many rows, the oldest; None is all.
+
+    Returns:
+        A frame with ts, ci_code, metric, value and n (points in it; 0 where filled), oldest first; with ``series``
+        after metric where there are several. With ``wide=True``: ts and a column per series.
+
+    Raises:
+        UnknownMetric, ItemNotFound, BadTimeRange, BadParameter
+    """
+    definition = await _definition(ctx, metric)
+    (aggregate, *more) = _check_aggregates(agg, definition["kind"])
+    if more:
+        raise BadParameter("agg", agg, "is more than one aggregate", "Name one; metric_aggregate takes several")
+    if fill is not None:
+        choose("fill", fill, _FILLS)
+        if every is None:
+            raise BadParameter("fill", fill, "raw points have no gaps to fill", 'Give buckets too, such as every="5m"')
+    check_count("limit", limit, optional=True)
+    if ci is None:
+        raise BadParameter("ci", ci, "names no CI", "Give a code, a list of codes, a frame with ci_code, or a graph")
+    span = ctx.range(time_range)
+    points = await ctx.run(await _points(ctx, metric, await scope_ids(ctx, ci), span))
+    if every is None:
+        rows = points.with_columns(n=pl.lit(1, pl.Int64))
+    else:
+        width = parse_duration(every)
+        grouped = _aggregated(_bucketed(_without_nan(ctx, points), width), ["ci_id", "series", "bucket"], [aggregate])
+        rows = grouped.rename({"bucket": "ts", aggregate: "value"}).with_columns(pl.col("value").cast(pl.Float64))
+        if fill is not None:
+            rows = _filled(rows, span, width, fill)
+    named = rows.join((await latest_cis(ctx)).select("ci_id", "ci_code"), on="ci_id", how="left")
+    ordered = named.sort("ts", "ci_code", "series", "value").with_columns(metric=pl.lit(metric))
+    if wide:
+        return ctx.cut(_wide(ctx, ordered), limit=limit)
+    several = ["series"] if (ordered["series"] != "").any() else []
+    return ctx.cut(ordered.select("ts", "ci_code", "metric", *several, "value", "n"), limit=limit)
+
+
+def _filled(rows: pl.DataFrame, span: TimeRange, width: timedelta, fill: str) -> pl.DataFrame:
+    if not rows.height:
+        return rows
+    step = width // timedelta(microseconds=1)
+    first = rows["ts"].dt.epoch("us").min() if span.start is None else micros(span.start) // step * step
+    last = rows["ts"].dt.epoch("us").max() if span.end is None else (micros(span.end) - 1) // step * step
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    series = rows.select("ci_id", "series").unique().sort("ci_id", "series")
+    if ((last - first) // step + 1) * series.height > _BUCKET_LIMIT:
+        raise BadParameter("every", str(width), f"makes more than {_BUCKET_LIMIT:,} buckets to fill", "Ask for wider buckets or a shorter range")
+    grid = pl.DataFrame({"ts": pl.int_range(first, last + 1, step, eager=True).cast(pl.Datetime("us", "UTC"))})
+    full = series.join(grid, how="cross").join(rows, on=["ci_id", "series", "ts"], how="left").sort("ci_id", "series", "ts")
+    over = ["ci_id", "series"]
+    value = pl.col("value")
+    filled = {"zero": value.fill_null(0.0), "previous": value.forward_fill().over(over), "interpolate": value.interpolate().over(over)}
+    return full.with_columns(filled[fill].alias("value"), pl.col("n").fill_null(0))
+
+
+def _wide(ctx: Context, rows: pl.DataFrame) -> pl.DataFrame:
+    name = pl.when(pl.col("series") == "").then(pl.col("ci_code")).otherwise(pl.format("{}[{}]", "ci_code", "series"))
+    long = rows.with_columns(name=name).unique(["ts", "name"], keep="last", maintain_order=True)
+    if long.height < rows.height:
+        ctx.warn(f"{rows.height - long.height} points share series and time with another and are not in the wide table")
+    if not long.height:
+        return long.select("ts")
+    pivoted = long.pivot("name", index="ts", values="value", maintain_order=True).sort("ts")
+    return pivoted.select("ts", *sorted(column for column in pivoted.columns if column != "ts"))

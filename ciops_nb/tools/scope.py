@@ -1,0 +1,170 @@
+"""From what an analyst names (codes, a frame, a graph, a ``where``) to the CIs that are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import polars as pl
+
+from ciops_nb.context import Context
+from ciops_nb.engines.protocol import LazyFrame
+from ciops_nb.errors import BadParameter, ItemNotFound, UnknownField
+from ciops_nb.estate.names import nearest
+from ciops_nb.estate.times import format_time, micros
+from ciops_nb.tools.filters import Condition, Field, apply_conditions, parse_where
+
+__all__ = ["CiIndex", "ci_index", "ci_rows", "codes_of", "known_field", "latest_cis", "scope_ids", "select_cis", "valid"]
+
+
+class CiIndex:
+    """All versions of all CIs of a tenant in memory, found by code or id in constant time."""
+
+    def __init__(self, versions: pl.DataFrame) -> None:
+        self.versions = versions.sort("ci_code", "ci_id", "valid_from", nulls_last=False)
+        start = self.versions["valid_from"].dt.epoch("us").fill_null(_LONG_AGO)
+        end = self.versions["valid_to"].dt.epoch("us").fill_null(_NEVER)
+        self._start, self._end = start.to_list(), end.to_list()
+        self._rows: dict[str, dict[str, list[int]]] = {}
+
+    def _by(self, key: str) -> dict[str, list[int]]:
+        if key not in self._rows:
+            rows: dict[str, list[int]] = {}
+            for row, value in enumerate(self.versions[key].to_list()):
+                rows.setdefault(value, []).append(row)
+            self._rows[key] = rows
+        return self._rows[key]
+
+    def row_at(self, key: str, value: str, moment: datetime) -> int | None:
+        """The row of the version of *value* that is valid at *moment*; of several, the one that began last."""
+        at = micros(moment)
+        valid = [row for row in self._by(key).get(value, ()) if self._start[row] <= at < self._end[row]]
+        return max(valid, key=lambda row: self._start[row], default=None)
+
+    def ids(self, code: str) -> list[str]:
+        """Every id that ever had *code*."""
+        column = self.versions["ci_id"]
+        return sorted({column[row] for row in self._by("ci_code").get(code, ())})
+
+    def near(self, key: str, value: str) -> tuple[str, ...]:
+        return nearest(value, self._by(key))
+
+
+_LONG_AGO, _NEVER = -(2**62), 2**62
+
+
+async def ci_index(ctx: Context) -> CiIndex:
+    """The index of the tenant's CIs, built once for a state of the data."""
+
+    async def build() -> CiIndex:
+        return CiIndex(await ctx.run(ctx.tables.table("ci")))
+
+    return await ctx.shared.get("ci_index", build)
+
+
+def valid(moment: datetime) -> nw.Expr:
+    """Whether a version is valid at *moment*: valid_from <= moment < valid_to, null open."""
+    start, end = nw.col("valid_from"), nw.col("valid_to")
+    return (start.is_null() | (start <= nw.lit(moment))) & (end.is_null() | (end > nw.lit(moment)))
+
+
+async def known_field(ctx: Context, field: Field) -> Field:
+    """*field*, if some CI of the tenant ever had such a tag or attribute.
+
+    Raises:
+        UnknownField: none had.
+    """
+    if field.place == "column":
+        return field
+
+    async def build() -> set[tuple[str, str]]:
+        names = await ctx.run(ctx.tables.table("ci_property").select("kind", "name").unique())
+        return {(kind, name) for kind, name in names.iter_rows()}
+
+    known = await ctx.shared.get("property_names", build)
+    if (field.place, field.name) not in known:
+        texts = sorted(f"{'tags' if kind == 'tag' else 'attributes'}.{name}" for kind, name in known)
+        raise UnknownField(field.text, nearest(field.text, texts), f"No CI has a {field.place} of that name.")
+    return field
+
+
+async def conditions_of(ctx: Context, where: Any) -> tuple[Condition, ...]:
+    conditions = parse_where(where, tz=ctx.tz)
+    for condition in conditions:
+        await known_field(ctx, condition.field)
+    return conditions
+
+
+async def select_cis(ctx: Context, where: Any, moment: datetime) -> LazyFrame:
+    """The CIs valid at *moment* that meet *where*, one row each."""
+    rows = ctx.tables.table("ci").filter(valid(moment))
+    return apply_conditions(rows, await conditions_of(ctx, where), lambda: properties_at(ctx, moment))
+
+
+def properties_at(ctx: Context, moment: datetime) -> LazyFrame:
+    return ctx.tables.table("ci_property").filter(valid(moment)).select("ci_id", "kind", "name", "value")
+
+
+async def latest_cis(ctx: Context) -> pl.DataFrame:
+    """The newest version of each CI that has begun by now, ended ones included: what a point or record belongs to."""
+
+    async def build() -> pl.DataFrame:
+        index = await ci_index(ctx)
+        begun = index.versions.filter(pl.col("valid_from").is_null() | (pl.col("valid_from") <= ctx.now))
+        return begun.sort("ci_id", "valid_from", "ci_code", nulls_last=False).unique("ci_id", keep="last", maintain_order=True)
+
+    return await ctx.shared.get(f"latest_cis {format_time(ctx.now)}", build)
+
+
+def codes_of(ci: Any, name: str = "ci") -> list[str]:
+    """The codes that *ci* names: a code, several, the ``ci_code`` column of a frame, or the nodes of a graph."""
+    if isinstance(ci, str):
+        return [ci]
+    if hasattr(ci, "columns"):
+        if "ci_code" not in list(ci.columns):
+            raise BadParameter(name, list(ci.columns), "is a frame without a ci_code column", "Pass a frame of a tool")
+        values: Iterable[Any] = [value for value in ci["ci_code"].to_list() if value is not None and value == value]
+    elif hasattr(ci, "nodes"):
+        values = list(ci.nodes)
+    elif isinstance(ci, Iterable) and not isinstance(ci, (bytes, dict)):
+        values = list(ci)
+    else:
+        raise BadParameter(name, ci, "names no CI", "Give a code, a list of codes, a frame with ci_code, or a graph")
+    for value in values:
+        if not isinstance(value, str):
+            raise BadParameter(name, value, "is not a code", "Codes are text")
+    return list(dict.fromkeys(values))
+
+
+async def scope_ids(ctx: Context, ci: Any, where: Any = None) -> list[str] | None:
+    """The ids of the CIs that *ci* and *where* leave, None for all.
+
+    Ended CIs count too: their points and records are still history.
+    """
+    ids: list[str] | None = None
+    if ci is not None:
+        index = await ci_index(ctx)
+        ids = []
+        for code in codes_of(ci):
+            found = index.ids(code)
+            if not found:
+                raise ItemNotFound(code, index.near("ci_code", code))
+            ids += found
+    if where is not None:
+        latest = ctx.tables.frame(await latest_cis(ctx))
+        current = properties_at(ctx, ctx.now)
+        met = await ctx.run(apply_conditions(latest, await conditions_of(ctx, where), lambda: current).select("ci_id"))
+        kept = set(met["ci_id"])
+        ids = sorted(kept) if ids is None else [value for value in ids if value in kept]
+    return ids
+
+
+def ci_rows(ctx: Context, rows: LazyFrame, ids: list[str] | None) -> LazyFrame:
+    """Those of *rows* whose ``ci_id`` is in *ids*."""
+    if ids is None:
+        return rows
+    if len(ids) <= 200:
+        return rows.filter(nw.col("ci_id").is_in(ids) if ids else nw.lit(False))
+    return rows.join(ctx.tables.frame(pl.DataFrame({"ci_id": ids})), on="ci_id", how="semi")

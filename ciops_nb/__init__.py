@@ -1,3 +1,45 @@
-"""Investigate operations incidents in Jupyter."""
+"""Investigate operations incidents in Jupyter: topology, metrics, history and reports as DataFrames and graphs.
+
+Importing this package reads, starts and patches nothing; what is named here is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ciops_nb import errors, sync
+    from ciops_nb.answers import provenance
+    from ciops_nb.recipes.run import recipe
+    from ciops_nb.registry import tool
+    from ciops_nb.session import Ops, connect
+
+_PLACES = {
+    "Ops": "session",
+    "connect": "session",
+    "errors": "",
+    "provenance": "answers",
+    "recipe": "recipes.run",
+    "sync": "",
+    "tool": "registry",
+}
+
+__all__ = ["Ops", "connect", "errors", "provenance", "recipe", "sync", "tool"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place = _PLACES[name]
+    if not place:
+        return importlib.import_module(f"{__name__}.{name}")
+    found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -7,11 +7,13 @@ belong to one loop whichever way they were reached:
 - awaited at home: a plain await;
 - blocked for (``.sync``): scheduled at home, and only the caller's thread waits;
 - blocked for by plain code that runs at home (a recipe calls a helper that asks a tool): the tasks of the home loop
-  run in greenlets, so such a call switches to the driver of its task, which really awaits. This is the way of
-  SQLAlchemy's ``greenlet_spawn``.
+  run in greenlets, so such a call lets its own task really await. This is the way of SQLAlchemy's ``greenlet_spawn``.
 
-Nothing happens on import: loop, thread and greenlet come with the first call, and nothing of the caller's is patched.
-A nested blocking call is a point where other tasks may run: do not hold a ``threading.Lock`` over it.
+Nothing happens on import: loop, thread and greenlets come with the first call, and nothing of the caller's is patched.
+
+What may surprise: work runs in another thread than the caller's (sqlite3 and pyplot mind that); stopping means
+cancelling, and at most two seconds of waiting for the clean-up; and a blocking call made at home is a point where other
+tasks may run, so holding a ``threading.Lock`` over it can deadlock.
 """
 
 from __future__ import annotations
@@ -20,20 +22,23 @@ import asyncio
 import atexit
 import contextlib
 import functools
-import html
+import inspect
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
+import types
 import warnings
+import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context, ContextVar, copy_context
+from queue import SimpleQueue
+from typing import Any, Generic, ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    from types import FrameType
+from ciops_nb.errors import ToolTimedOut
 
 __all__ = ["Call", "Twin", "block", "call", "in_thread", "on_home_loop", "run", "twin"]
 
@@ -41,102 +46,191 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _GRACE = 2.0  # seconds that cancelled work is given to clean up
-_SILENCE = 5.0  # seconds on a silent home loop before a waiting caller says so
+_SILENCE, _ANSWER = 4.0, 1.0  # seconds a caller waits before it asks whether the home loop turns, and for the answer
 _TICK = 0.1  # seconds between looks for the stop button
-_THREADS = 4
+_THREADS = min(4, (os.cpu_count() or 1) + 1)  # polars and duckdb bring threads of their own; more only compete
+
+_MISSING: Any = object()
+
+
+# ── a pool for work that would hold up the loop ─────────────────────────────────────────────────────────────────────
+
+
+class _Pool(ThreadPoolExecutor):
+    """A bounded pool in daemon threads: an exit would join those of Python's own, however long their work takes.
+
+    It inherits only because an event loop takes nothing else as its default executor.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._guard = threading.Lock()
+        self._size = size
+        self._alive = 0
+        self._spare = 0  # threads that wait for a job, less the jobs that wait for a thread
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._guard:
+            self._spare -= 1
+            self._grow()
+        self._jobs.put((future, functools.partial(fn, *args, **kwargs)))
+        return future
+
+    def _grow(self) -> None:
+        if self._spare < 0 and self._alive < self._size:
+            self._alive += 1
+            self._spare += 1
+            threading.Thread(target=Context().run, args=(self._work,), name="ciops-work", daemon=True).start()
+
+    def _work(self) -> None:
+        _here.pool = self
+        while True:
+            future, job = self._jobs.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except BaseException as error:  # noqa: BLE001  handed over as it is; this thread serves others too
+                    future.set_exception(error)
+            del future, job
+            with self._guard:
+                if self._alive > self._size:
+                    self._alive -= 1
+                    return
+                self._spare += 1
+
+    @contextlib.contextmanager
+    def lend(self) -> Iterator[None]:
+        """One thread more while one of them blocks for a call, which may itself need a thread."""
+        with self._guard:
+            self._size += 1
+            self._grow()
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._size -= 1
+
+    def finish(self, deadline: float) -> None:
+        """Drop what has not begun, and wait until *deadline* for what has."""
+        with contextlib.suppress(Exception):
+            while True:
+                self._jobs.get_nowait()[0].cancel()
+
+
+# ── the home loop, and spares that stand in for it ──────────────────────────────────────────────────────────────────
 
 
 class _Home:
     """One event loop in one daemon thread."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.loop: asyncio.AbstractEventLoop = asyncio.SelectorEventLoop()  # not by policy: that may be a user's uvloop
-        self.loop.set_task_factory(_task_factory)
-        self.pool = ThreadPoolExecutor(min(_THREADS, (os.cpu_count() or 1) + 1), thread_name_prefix=f"{name}-work")
-        self.loop.set_default_executor(self.pool)
-        # An empty context: what the first caller has set must not be seen by all later ones.
-        self.thread = threading.Thread(target=Context().run, args=(self._live,), name=name, daemon=True)
-        self.closing = False
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.loop = _new_loop()
+        self.loop.set_default_executor(_get_pool())
         self.warned = False
+        self._closing = False
+        # An empty context: what the first caller has set must not be seen by all later ones.
+        self.thread = threading.Thread(
+            target=Context().run, args=(self._live,), name=f"ciops-home-{level}" if level else "ciops-home", daemon=True
+        )
         self.thread.start()
 
     def _live(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        while not self.closing:
-            # A SystemExit of a tool is handed to its caller; here it must not end the loop of all others.
+        _here.home = self
+        while not self._closing:
+            # A SystemExit in some task of a tool's ends that task, and not the loop of all others.
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 self.loop.run_forever()
 
-    def is_here(self) -> bool:
-        return threading.get_ident() == self.thread.ident
-
-    def close(self) -> None:
-        """Cancel what runs, wait for it a moment, stop."""
-        ended = threading.Event()
-
-        async def finish() -> None:
-            try:
-                tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-                for task in tasks:
-                    task.cancel()
-                if tasks:
-                    await asyncio.wait(tasks, timeout=_GRACE)
-                await self.loop.shutdown_asyncgens()
-            finally:
-                self.closing = True
-                self.loop.stop()
-                ended.set()
-
+    def close(self, deadline: float) -> None:
+        """Cancel what runs, wait for it until *deadline*, stop."""
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(lambda: self.loop.create_task(finish()))
-            if ended.wait(_GRACE + 1):
-                self.thread.join(1)
-        self.pool.shutdown(wait=False, cancel_futures=True)
+            self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._finish(deadline)))
+        self.thread.join(max(0.0, deadline - time.monotonic()) + 0.5)
         if not self.thread.is_alive():
             self.loop.close()
 
+    async def _finish(self, deadline: float) -> None:
+        try:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=max(0.0, deadline - time.monotonic()))
+            await self.loop.shutdown_asyncgens()
+        finally:
+            self._closing = True
+            self.loop.stop()
 
+
+class _Here(threading.local):
+    """What this thread is: the thread of a loop of ours, or one of the pool's, or neither."""
+
+    home: _Home | None = None
+    pool: _Pool | None = None
+
+
+_here = _Here()
 _lock = threading.Lock()
-_home: _Home | None = None
-_spare: _Home | None = None
-_over = False  # the interpreter is exiting
+_homes: list[_Home] = []  # the home loop first; each next one stands in while the thread of the one before is blocked
+_pool: _Pool | None = None
+_era = object()  # another one after a fork
+_inherited: list[Any] = []
+_over = False
 
 
-def _get_home() -> _Home:
-    global _home
-    if sys.platform == "emscripten":
-        raise RuntimeError("There are no threads in this browser, so nothing can be blocked for: await the call.")
-    with _lock:
-        if _home is None:
-            _home = _Home("ciops-home")
-        return _home
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # Not by policy: that may be a user's uvloop, and one loop is enough to be right on.
+    loop = asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
+    loop.set_task_factory(_task_factory)
+    return loop
 
 
-def _get_spare() -> _Home:
-    """A second loop, for a blocking call from a callback of the home loop, which no greenlet can suspend."""
-    global _spare
-    with _lock:
-        if _spare is None:
-            _spare = _Home("ciops-spare")
-        return _spare
+def _get_pool() -> _Pool:
+    global _pool
+    if _pool is None:
+        _pool = _Pool(_THREADS)
+    return _pool
+
+
+def _get_home(level: int = 0) -> _Home:
+    if level >= len(_homes):
+        with _lock:
+            while level >= len(_homes):
+                _homes.append(_Home(len(_homes)))
+    return _homes[level]
+
+
+def _is_inline() -> bool:
+    """Whether calls run where they are made: there is no other thread, and none can be started any more."""
+    return _over or sys.platform == "emscripten" or not (_homes or threading.main_thread().is_alive())
+
+
+def on_home_loop() -> bool:
+    """Whether this code runs on the home loop (or on a spare one that stands in for it)."""
+    return _here.home is not None
 
 
 @atexit.register
 def _at_exit() -> None:
-    global _home, _spare, _over
+    global _over
     _over = True
-    homes, _home, _spare = (_home, _spare), None, None
-    for home in homes:
-        if home is not None:
-            home.close()
+    deadline = time.monotonic() + _GRACE
+    if _pool is not None:
+        _pool.finish(deadline)
+    for home in reversed(_homes):  # one that stands in first: the one before waits for it
+        home.close(deadline)
+    _homes.clear()
 
 
 def _after_fork() -> None:
-    # The parent's loop is still the parent's: forget it, and close nothing of it.
-    global _home, _spare, _lock
-    _home = _spare = None
-    _lock = threading.Lock()
+    global _here, _lock, _pool, _era
+    # Loop and pool are still the parent's: keep them from being closed here, as their files are shared with it.
+    _inherited.extend((*_homes, _pool))
+    _homes.clear()
+    _here, _lock, _pool, _era = _Here(), threading.Lock(), None, object()
 
 
 if hasattr(os, "register_at_fork"):
@@ -147,23 +241,436 @@ if hasattr(os, "register_at_fork"):
 
 
 def _task_factory(
-    loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, name: str | None = None, **more: Any
+    loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, **more: Any
 ) -> asyncio.Task[Any]:
     context = copy_context() if context is None else context
-    return asyncio.Task(_Driven(coro, context), loop=loop, context=context, name=name, **more)
+    driven = _drive(coro, context)
+    driven.__name__ = getattr(coro, "__name__", type(coro).__name__)
+    driven.__qualname__ = getattr(coro, "__qualname__", driven.__name__)
+    return asyncio.Task(driven, loop=loop, context=context, **more)
 
 
-class _Driven(Coroutine[Any, Any, Any]):
-    """Drives a coroutine in a greenlet, and awaits for it what plain code inside blocks for."""
+@types.coroutine
+def _suspend(wish: Any) -> Generator[Any, Any, Any]:
+    return (yield wish)
 
-    def __init__(self, coro: Any, context: Context) -> None:
-        self._steps = _drive(coro, context)
-        self.__name__ = getattr(coro, "__name__", type(coro).__name__)
-        self.__qualname__ = getattr(coro, "__qualname__", self.__name__)
-        self.cr_frame = getattr(coro, "cr_frame", None)
-        self.cr_code = getattr(coro, "cr_code", None)
-        self.cr_running = False
-        self.cr_await = None
+
+async def _drive(coro: Any, context: Context) -> Any:
+    """Run *coro* in a greenlet of its own, and await for it what it wishes."""
+    __tracebackhide__ = True
+    from greenlet import getcurrent, greenlet
+
+    worker: Any = greenlet(_step_through)
+    worker.gr_context = context
+    worker.drives = _era, asyncio.current_task()
+    wish = worker.switch(coro)
+    while not worker.dead:
+        try:
+            answer = await _suspend(wish)
+        except BaseException as error:  # noqa: BLE001  it is the coroutine's
+            worker.parent = getcurrent()
+            wish = worker.throw(error)
+        else:
+            worker.parent = getcurrent()
+            wish = worker.switch(answer)
+    return wish
+
+
+def _step_through(coro: Any) -> Any:
+    """Run *coro* to its end in the greenlet of a task, at whatever depth of plain calls; the driver awaits."""
+    __tracebackhide__ = True
+    from greenlet import getcurrent
+
+    worker: Any = getcurrent()
+    step, value = coro.send, None
+    while True:
+        try:
+            wish = step(value)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            del value  # an error must not be held by a frame of its own traceback
+        try:
+            step, value = coro.send, worker.parent.switch(wish)
+        except BaseException as error:  # noqa: BLE001  it is the coroutine's
+            step, value = coro.throw, error
+
+
+def _is_driven() -> bool:
+    """Whether this code runs in the greenlet of the current task, so that the task can await for it."""
+    greenlet = sys.modules.get("greenlet")
+    era, task = getattr(greenlet.getcurrent(), "drives", (None, None)) if greenlet else (None, None)
+    return era is _era and task is asyncio.current_task()
+
+
+# ── one call on its way ─────────────────────────────────────────────────────────────────────────────────────────────
+
+_calling: ContextVar[weakref.ref[_Crossing[Any]] | None] = ContextVar("ciops_calling", default=None)
+
+
+class _Crossing(Generic[R]):
+    """One call that another thread waits for; *tell* is called, from the home thread, when it has ended."""
+
+    def __init__(
+        self, home: _Home, make: Callable[[], Coroutine[Any, Any, R]], name: str, tell: Callable[[], None]
+    ) -> None:
+        self.home, self.name = home, name
+        self.finished = False
+        self.inner: _Crossing[Any] | None = None  # what a callback of this call's blocks the home thread for
+        self._make, self._tell = make, tell
+        self._before = copy_context()
+        self._context = copy_context()
+        self._context.run(_calling.set, weakref.ref(self))
+        self._task: asyncio.Task[None] | None = None
+        self._begun = self.cancelled = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        self.home.loop.call_soon_threadsafe(self._begin, context=self._context)
+
+    def _begin(self) -> None:
+        if self.cancelled:
+            self._end(asyncio.CancelledError())
+        else:
+            self._task = self.home.loop.create_task(self._main(), name=self.name, context=self._context)
+
+    async def _main(self) -> None:
+        self._begun = True
+        try:
+            self._result = await self._make()
+        except BaseException as error:  # noqa: BLE001  handed over as it is; a SystemExit must not end the loop
+            trace = error.__traceback__
+            self._end(error.with_traceback(trace.tb_next if trace else None))
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._error = error
+        self.finished = True
+        self._tell()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        inner = self.inner
+        if inner is not None:
+            inner.cancel()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
+            self.home.loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if self._task is not None and not self.finished:
+            self._task.cancel()
+            if not self._begun:  # then its body will never run, and cannot say so
+                self._end(asyncio.CancelledError())
+
+    def bring_back(self) -> None:
+        """Set in this context what the call has set in its own."""
+        for variable, value in self._context.items():
+            if variable is not _calling and self._before.get(variable, _MISSING) is not value:
+                variable.set(value)
+
+    def outcome(self) -> R:
+        """The result or the error."""
+        __tracebackhide__ = True
+        self.bring_back()
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it must not be held by a frame of its own traceback
+        result: R = self._result
+        return result
+
+
+class _Watch:
+    """Asks whether the home loop still turns, and says once that it does not."""
+
+    def __init__(self, crossing: _Crossing[Any]) -> None:
+        self._crossing = crossing
+        self._asked = self._answered = False
+
+    def look(self) -> float:
+        """Ask, or look for the answer; gives the seconds until the next look."""
+        home = self._crossing.home
+        self._asked = not self._asked
+        if self._asked:
+            self._answered = False
+            with contextlib.suppress(RuntimeError):
+                home.loop.call_soon_threadsafe(self._hear)
+            return _ANSWER
+        if not self._answered and not home.warned:
+            home.warned = True
+            frame = sys._current_frames().get(home.thread.ident or 0)
+            stack = "".join(traceback.format_stack(frame)) if frame else "(its thread has ended)"
+            seconds = _SILENCE + _ANSWER
+            _warn(
+                f"{self._crossing.name} has waited for {seconds:g} s, and the loop of ciops_nb does not turn: something "
+                f"keeps it busy. Give such work to ciops_nb.sync.in_thread(). It is here:\n{stack}"
+            )
+        return _SILENCE
+
+    def _hear(self) -> None:
+        self._answered = True
+        self._crossing.home.warned = False
+
+
+def _warn(message: str) -> None:
+    """Warn at the line that called into this module."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, RuntimeWarning, stacklevel=level - 1)
+
+
+async def _limited(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:
+    __tracebackhide__ = True
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await make()
+    except TimeoutError:
+        if timeout is None or not limit.expired():
+            raise
+    raise ToolTimedOut(name, timeout)
+
+
+# ── waiting without a loop, or in spite of one ──────────────────────────────────────────────────────────────────────
+
+
+def block(make: Callable[[], Coroutine[Any, Any, R]], *, name: str, timeout: float | None = None) -> R:
+    """Run ``make()`` on the home loop and wait for its result, in a running loop or out of one.
+
+    Args:
+        make: Makes the coroutine; called at home.
+        name: What it is called in tasks, warnings and errors.
+        timeout: Seconds after which it is cancelled.
+
+    Raises:
+        ToolTimedOut: it took longer than *timeout* seconds; it has been cancelled.
+        KeyboardInterrupt: the caller was interrupted; the work has been cancelled and given 2 s to clean up.
+    """
+    __tracebackhide__ = True
+    if sys.platform == "emscripten":
+        raise RuntimeError(f"There are no threads in this browser, so {name} cannot be waited for: await it instead.")
+    if _is_driven():
+        return _step_through(_limited(make, name, timeout))  # type: ignore[no-any-return]
+    if _is_inline():
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            return runner.run(_limited(make, name, timeout))
+    if _here.pool is not None:
+        with _here.pool.lend():
+            return _block_thread(make, name, timeout)
+    return _block_thread(make, name, timeout)
+
+
+def _block_thread(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:
+    __tracebackhide__ = True
+    here = _here.home
+    home = _get_home(0 if here is None else here.level + 1)
+    waiter = threading.Lock()
+    waiter.acquire()
+    crossing = _Crossing(home, make, name, waiter.release)
+    with _interruptible(), _under_outer(crossing):
+        try:
+            crossing.start()
+            _wait(crossing, waiter, timeout)
+        except BaseException:
+            _give_up(crossing, waiter)
+            raise
+    return crossing.outcome()
+
+
+def _wait(crossing: _Crossing[Any], waiter: threading.Lock, timeout: float | None) -> None:
+    end = float("inf") if timeout is None else time.monotonic() + timeout
+    watch, pause = _Watch(crossing), _SILENCE
+    while not _acquire(waiter, min(pause, end - time.monotonic())):
+        if timeout is not None and time.monotonic() >= end:
+            if crossing.finished:
+                return
+            raise ToolTimedOut(crossing.name, timeout)
+        pause = watch.look()
+
+
+def _acquire(waiter: threading.Lock, seconds: float) -> bool:
+    if sys.platform != "win32":
+        return waiter.acquire(timeout=max(0.0, seconds))
+    # A lock is not interruptible on Windows: look up now and then.
+    while seconds > _TICK:
+        if waiter.acquire(timeout=_TICK):
+            return True
+        seconds -= _TICK
+    return waiter.acquire(timeout=max(0.0, seconds))
+
+
+def _give_up(crossing: _Crossing[Any], waiter: threading.Lock) -> None:
+    """Cancel, wait a moment for the clean-up; one more interrupt ends that wait."""
+    if not crossing.finished:  # else the interrupt came late, and there is nothing to wait for
+        crossing.cancel()
+        with contextlib.suppress(KeyboardInterrupt):
+            _acquire(waiter, _GRACE)
+        if not crossing.finished:
+            _warn(f"{crossing.name} was cancelled, but goes on in the background")
+    if crossing.finished:
+        crossing.bring_back()
+
+
+@contextlib.contextmanager
+def _under_outer(crossing: _Crossing[Any]) -> Iterator[None]:
+    """Where a callback of some call blocks the home thread, cancelling that call has to reach this one."""
+    reference = _calling.get() if _here.home is not None else None
+    outer = reference() if reference is not None else None
+    if outer is None:
+        yield
+        return
+    outer.inner = crossing
+    try:
+        if outer.cancelled:
+            crossing.cancel()
+        yield
+    finally:
+        outer.inner = None
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and the stop button through while the main thread blocks inside a running loop.
+
+    ``asyncio.run`` and ipykernel replace the handler of SIGINT by one that schedules a callback on their loop, which
+    is the very loop that is blocked.
+    """
+    before = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    if not callable(before) or before is signal.default_int_handler:  # not callable: ignored, or fatal, on purpose
+        yield
+        return
+    blocking, only_schedules = True, _only_schedules(before)
+
+    def interrupt(number: int, frame: types.FrameType | None) -> None:
+        if not (blocking and only_schedules):
+            before(number, frame)
+        if blocking:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        blocking = False  # in case an interrupt right here keeps the next line from running
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, before)
+
+
+def _only_schedules(handler: Any) -> bool:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    owner = getattr(handler, "__self__", None)
+    module = getattr(handler, "__module__", None) or type(owner).__module__
+    return str(module).partition(".")[0] in ("asyncio", "ipykernel", "uvloop")
+
+
+# ── waiting on another loop ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _across(make: Callable[[], Coroutine[Any, Any, R]], name: str) -> R:
+    __tracebackhide__ = True
+    if on_home_loop() or _is_inline():
+        return await make()
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed, and with it who asked
+            loop.call_soon_threadsafe(ended.set)
+
+    crossing = _Crossing(_get_home(), make, name, tell)
+    with _ticking(loop), _watched(loop, crossing):
+        try:
+            crossing.start()
+            await ended.wait()
+        except asyncio.CancelledError as first:
+            crossing.cancel()
+            while not crossing.finished:
+                try:
+                    await ended.wait()
+                except asyncio.CancelledError as again:
+                    # anyio repeats its own at every turn of the loop, which would cancel the clean-up
+                    if not again.args or first.args != again.args:
+                        crossing.cancel()
+            crossing.bring_back()
+            raise
+        except BaseException:
+            crossing.cancel()
+            raise
+    return crossing.outcome()
+
+
+class _Ticker:
+    """Wakes an idle loop now and then: a kernel's stop button is only seen by a loop that turns (ipykernel#881)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.waiting = 0
+        self._handle: asyncio.TimerHandle | None = None
+
+    def tick(self) -> None:
+        self._handle = self.loop.call_later(_TICK, self.tick) if self.waiting else None
+
+    def enter(self) -> None:
+        self.waiting += 1
+        if self._handle is None:
+            self.tick()
+
+
+_ticker: _Ticker | None = None  # of the loop in the main thread, which alone gets signals
+
+
+@contextlib.contextmanager
+def _ticking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    global _ticker
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if _ticker is None or _ticker.loop is not loop:
+        _ticker = _Ticker(loop)
+    ticker = _ticker
+    ticker.enter()
+    try:
+        yield
+    finally:
+        ticker.waiting -= 1
+
+
+@contextlib.contextmanager
+def _watched(loop: asyncio.AbstractEventLoop, crossing: _Crossing[Any]) -> Iterator[None]:
+    watch = _Watch(crossing)
+
+    def look() -> None:
+        nonlocal handle
+        handle = loop.call_later(watch.look(), look)
+
+    handle = loop.call_later(_SILENCE, look)
+    try:
+        yield
+    finally:
+        handle.cancel()
+
+
+class Call(Coroutine[Any, Any, R]):
+    """A call that has not run yet: await it.
+
+    It passes for a coroutine in ``await``, ``asyncio.gather``, ``wait_for``, ``create_task`` and a ``TaskGroup``, on
+    whichever loop, and runs on the home loop. One that is never awaited does nothing, and shows what to do.
+    """
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, R]], name: str) -> None:
+        self.__name__ = self.__qualname__ = name
+        self._steps: Any = _across(make, name)
+        self._awaited = False
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        self._awaited = True
+        steps: Generator[Any, Any, R] = self._steps.__await__()
+        return steps
 
     def send(self, value: Any) -> Any:
         return self._steps.send(value)
@@ -174,335 +681,45 @@ class _Driven(Coroutine[Any, Any, Any]):
     def close(self) -> None:
         self._steps.close()
 
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self._steps
+    def __del__(self) -> None:
+        if not self._awaited and self._state() == inspect.CORO_CREATED:
+            self._steps.close()  # or Python would speak of an inner coroutine that nobody has heard of
 
+    def __getattr__(self, name: str) -> Any:
+        # anyio and debuggers ask a task's coroutine for these (`inspect.getcoroutinestate`)
+        if name.startswith("cr_"):
+            return getattr(self._steps, name)
+        raise AttributeError(f"{self!r} has no attribute {name!r}")
 
-def _drive(coro: Any, context: Context) -> Generator[Any, Any, Any]:
-    import greenlet
-
-    def steps(step: Callable[[Any], Any], value: Any) -> tuple[str, Any]:
-        parent = greenlet.getcurrent().parent
-        assert parent is not None
-        while True:
-            try:
-                yielded = step(value)
-            except StopIteration as stop:
-                return "returned", stop.value
-            except BaseException as error:  # noqa: BLE001  handed to the driver as it is
-                return "raised", error
-            step, value = parent.switch(("suspended", yielded))
-
-    worker = greenlet.greenlet(steps)
-    worker.gr_context = context
-    worker.ciops = True  # type: ignore[attr-defined]
-    what, value = worker.switch(coro.send, None)
-    while True:
-        if what == "returned":
-            return value
-        if what == "raised":
-            try:
-                raise value
-            finally:
-                del value
-        inner = _drive(value, context) if what == "blocked" else None
-        try:
-            answer = (coro.send, (yield value)) if inner is None else ("returned", (yield from inner))
-        except BaseException as error:  # noqa: BLE001  it belongs to the coroutine
-            answer = (coro.throw, error) if inner is None else ("raised", error)
-        what, value = worker.switch(answer)
-
-
-def _await_in_greenlet(coro: Coroutine[Any, Any, R]) -> R:
-    import greenlet
-
-    parent = greenlet.getcurrent().parent
-    assert parent is not None
-    what, value = parent.switch(("blocked", coro))
-    if what == "raised":
-        try:
-            raise value
-        finally:
-            del value
-    result: R = value
-    return result
-
-
-def _in_greenlet() -> bool:
-    greenlet = sys.modules.get("greenlet")
-    return greenlet is not None and getattr(greenlet.getcurrent(), "ciops", False)
-
-
-def on_home_loop() -> bool:
-    """Whether this code runs on the home loop."""
-    return _home is not None and _home.is_here()
-
-
-# ── one call, submitted to a home from another thread ───────────────────────────────────────────────────────────────
-
-
-class _Submitted(Generic[R]):
-    def __init__(self, home: _Home, make: Callable[[], Coroutine[Any, Any, R]], name: str) -> None:
-        self.home, self.name = home, name
-        self._make = make
-        self._context = copy_context()
-        self._before = copy_context()
-        self._task: asyncio.Task[R] | None = None
-        self._cancelled = False
-        self._done: list[Callable[[], None]] = []
-        self._guard = threading.Lock()
-        self.finished = False
-        self._result: Any = None
-        self._error: BaseException | None = None
-        home.loop.call_soon_threadsafe(self._start, context=Context())
-
-    def _start(self) -> None:
-        self._task = self.home.loop.create_task(self._main(), name=self.name, context=self._context)
-        if self._cancelled:
-            self._task.cancel()
-
-    async def _main(self) -> None:
-        __tracebackhide__ = True
-        try:
-            self._result = await self._make()
-        except BaseException as error:  # noqa: BLE001  handed over as it is; a SystemExit must not end the loop
-            trace = error.__traceback__
-            self._error = error.with_traceback(trace.tb_next if trace else None)
-        finally:
-            with self._guard:
-                self.finished = True
-                waiting, self._done = self._done, []
-            for tell in waiting:
-                tell()
-
-    def when_done(self, tell: Callable[[], None]) -> None:
-        with self._guard:
-            if not self.finished:
-                self._done.append(tell)
-                return
-        tell()
-
-    def cancel(self) -> None:
-        self._cancelled = True
-
-        def stop() -> None:
-            if self._task is not None:
-                self._task.cancel()
-
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing runs any more
-            self.home.loop.call_soon_threadsafe(stop)
-
-    def outcome(self) -> R:
-        """The result or the error, with what the call did to context variables done in this context too."""
-        __tracebackhide__ = True
-        for variable in self._context:
-            value = self._context[variable]
-            if self._before.get(variable, _MISSING) is not value:
-                variable.set(value)
-        if self._error is not None:
-            error, self._error = self._error, None  # the frame in the error's traceback must not hold the error
-            try:
-                raise error
-            finally:
-                del error
-        result: R = self._result
-        return result
-
-
-_MISSING: Any = object()
-
-
-def call(make: Callable[[], Coroutine[Any, Any, R]], *, name: str) -> Call[R]:
-    """An awaitable that runs ``make()`` on the home loop when it is awaited, from whichever loop."""
-    return Call(make, name)
-
-
-class Call(Coroutine[Any, Any, R]):
-    """A call that has not run yet: await it.
-
-    It passes for a coroutine in ``await``, ``asyncio.gather``, ``wait_for``, ``create_task`` and a ``TaskGroup``.
-    """
-
-    def __init__(self, make: Callable[[], Coroutine[Any, Any, R]], name: str) -> None:
-        self._make = make
-        self.__name__ = self.__qualname__ = name
-        self._inner: Coroutine[Any, Any, R] | None = None
-
-    def _coroutine(self) -> Coroutine[Any, Any, R]:
-        if self._inner is None:
-            self._inner = self._make() if on_home_loop() else _from_elsewhere(self._make, self.__name__)
-        return self._inner
-
-    def __await__(self) -> Generator[Any, Any, R]:
-        return self._coroutine().__await__()
-
-    def send(self, value: Any) -> Any:
-        return self._coroutine().send(value)
-
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        return self._coroutine().throw(typ if val is None else val)
-
-    def close(self) -> None:
-        if self._inner is not None:
-            self._inner.close()
+    def _state(self) -> str:
+        return inspect.getcoroutinestate(self._steps)
 
     def __repr__(self) -> str:
-        if self._inner is not None:
-            return f"<call of {self.__name__}, under way or ended>"
-        return f"{self.__name__}(...) has not run yet: write `await {self.__name__}(...)` or `{self.__name__}.sync(...)`"
+        state = self._state()
+        if state == inspect.CORO_CREATED:
+            return f"<{self.__name__}(...): not run yet: await it, or use .sync(...)>"
+        return f"<{self.__name__}(...): {'ended' if state == inspect.CORO_CLOSED else 'under way'}>"
 
     def _repr_html_(self) -> str:
-        return f"<em>{html.escape(repr(self))}</em>"
+        from html import escape
 
+        return f"<code>{escape(repr(self))}</code>"
 
-async def _from_elsewhere(make: Callable[[], Coroutine[Any, Any, R]], name: str) -> R:
-    __tracebackhide__ = True
-    if _over:
-        return await make()
-    loop = asyncio.get_running_loop()
-    submitted = _Submitted(_get_home(), make, name)
-    ended = asyncio.Event()
-
-    def tell() -> None:
-        with contextlib.suppress(RuntimeError):  # the caller's loop is gone, and with it who asked
-            loop.call_soon_threadsafe(ended.set)
-
-    submitted.when_done(tell)
-    ticking = _ticking(loop) if threading.current_thread() is threading.main_thread() else contextlib.nullcontext()
-    with ticking:
-        try:
-            await ended.wait()
-        except asyncio.CancelledError as mine:
-            submitted.cancel()
-            while not submitted.finished:
-                # Cancelled again while the work cleans up: it still has to end before its caller does.
-                with contextlib.suppress(asyncio.CancelledError):
-                    await ended.wait()
-            raise mine
-    return submitted.outcome()
-
-
-@contextlib.contextmanager
-def _ticking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Wake an idle loop now and then: a kernel's stop button is only seen by a loop that turns (ipykernel#881)."""
-    handle: asyncio.TimerHandle
-
-    def tick() -> None:
-        nonlocal handle
-        handle = loop.call_later(_TICK, tick)
-
-    handle = loop.call_later(_TICK, tick)
-    try:
-        yield
-    finally:
-        handle.cancel()
-
-
-def block(make: Callable[[], Coroutine[Any, Any, R]], *, name: str, timeout: float | None = None) -> R:
-    """Run ``make()`` on the home loop and wait for its result, in a running loop or out of one.
-
-    Raises:
-        TimeoutError: it took longer than *timeout* seconds; it has been cancelled.
-        KeyboardInterrupt: the caller was interrupted; the work has been cancelled and given 2 s to clean up.
-    """
-    __tracebackhide__ = True
-    if _over:
-        return asyncio.run(_limited(make, timeout))
-    home = _get_home()
-    if home.is_here():
-        if _in_greenlet():
-            return _await_in_greenlet(_limited(make, timeout))
-        home = _get_spare()
-    submitted = _Submitted(home, make, name)
-    waiter = threading.Lock()
-    waiter.acquire()
-    submitted.when_done(waiter.release)
-    try:
-        with _interruptible():
-            _wait(waiter, submitted, timeout)
-    except BaseException:
-        # Finished already: the interrupt came late, and there is nothing to wait for.
-        if not submitted.finished:
-            submitted.cancel()
-            if not waiter.acquire(timeout=_GRACE):
-                warnings.warn(f"{name} was cancelled but goes on in the background", RuntimeWarning, stacklevel=2)
-        raise
-    return submitted.outcome()
-
-
-async def _limited(make: Callable[[], Coroutine[Any, Any, R]], timeout: float | None) -> R:
-    if timeout is None:
-        return await make()
-    return await asyncio.wait_for(make(), timeout)
-
-
-def _wait(waiter: threading.Lock, submitted: _Submitted[Any], timeout: float | None) -> None:
-    if timeout is not None:
-        if not _acquire(waiter, timeout):
-            raise TimeoutError(f"{submitted.name} gave no answer within {timeout:g} s and was cancelled")
-        return
-    while not _acquire(waiter, _SILENCE):
-        _mind_silence(submitted)
-
-
-def _acquire(waiter: threading.Lock, seconds: float) -> bool:
-    if sys.platform != "win32":
-        return waiter.acquire(timeout=seconds)
-    # A lock is not interruptible on Windows: look up now and then.
-    while seconds > 0:
-        if waiter.acquire(timeout=min(_TICK, seconds)):
-            return True
-        seconds -= _TICK
-    return False
-
-
-def _mind_silence(submitted: _Submitted[Any]) -> None:
-    home = submitted.home
-    if home.warned:
-        return
-    answered = threading.Event()
-    home.loop.call_soon_threadsafe(answered.set)
-    if not answered.wait(1):
-        home.warned = True
-        frame = sys._current_frames().get(home.thread.ident or 0)
-        stack = "".join(traceback.format_stack(frame)) if frame else "(its thread has ended)"
-        warnings.warn(
-            f"{submitted.name} waits, and the loop of ciops_nb has been busy for {_SILENCE:g} s with:\n{stack}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and the stop button through while the main thread blocks inside a running loop.
-
-    ``asyncio.run`` and ipykernel replace the handler of SIGINT by one that schedules a callback on their loop, which
-    is the very loop that is blocked.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    if before in (signal.SIG_IGN, signal.default_int_handler, None):
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        module = getattr(before, "__module__", None) or type(getattr(before, "__self__", None)).__module__ or ""
-        if callable(before) and not module.startswith(("asyncio", "ipykernel", "functools")):
-            before(number, frame)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is interrupt:
-            signal.signal(signal.SIGINT, before)
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 # ── what others call ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def call(make: Callable[[], Coroutine[Any, Any, R]], *, name: str) -> Call[R]:
+    """An awaitable that runs ``make()`` on the home loop when it is awaited, from whichever loop.
+
+    Args:
+        make: Makes the coroutine; called at home.
+        name: What it is called in tasks, warnings and errors.
+    """
+    return Call(make, name)
 
 
 def run(coro: Coroutine[Any, Any, R], *, timeout: float | None = None) -> R:
@@ -513,16 +730,33 @@ def run(coro: Coroutine[Any, Any, R], *, timeout: float | None = None) -> R:
         timeout: Seconds after which it is cancelled.
 
     Raises:
-        TimeoutError: it took longer than *timeout*.
+        TypeError: *coro* is not a coroutine.
+        ToolTimedOut: it took longer than *timeout* seconds; it has been cancelled.
+
+    Example:
+        >>> async def answer() -> int:
+        ...     return 42
+        >>> run(answer())
+        42
     """
     __tracebackhide__ = True
     if not isinstance(coro, Coroutine):
-        raise TypeError(f"run() waits for a coroutine, such as ops.estate(); got a {type(coro).__name__}")
+        hint = (
+            "call the function first" if inspect.iscoroutinefunction(coro) else "give it the call of an async function"
+        )
+        raise TypeError(f"run() waits for a coroutine, and got {coro!r}: {hint}")
+    try:
+        return block(
+            functools.partial(_run_on, coro), name=getattr(coro, "__qualname__", type(coro).__name__), timeout=timeout
+        )
+    finally:
+        if isinstance(coro, types.CoroutineType) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+            coro.close()  # cancelled before it began
 
-    async def main() -> R:
-        return await coro
 
-    return block(main, name=getattr(coro, "__qualname__", type(coro).__name__), timeout=timeout)
+async def _run_on(coro: Coroutine[Any, Any, R]) -> R:
+    __tracebackhide__ = True
+    return await coro
 
 
 class Twin(Generic[P, R]):
@@ -531,26 +765,42 @@ class Twin(Generic[P, R]):
     def __init__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> None:
         functools.update_wrapper(self, function)
         self._function = function
-        self.__name__: str = getattr(function, "__name__", "call")
+        self._name: str = getattr(function, "__qualname__", type(function).__qualname__)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
-        return Call(functools.partial(self._function, *args, **kwargs), self.__name__)
+        return Call(functools.partial(self._function, *args, **kwargs), self._name)
 
     def sync(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The same call, waited for: in a notebook or out of one, with or without a running loop."""
         __tracebackhide__ = True
-        return block(functools.partial(self._function, *args, **kwargs), name=self.__name__)
+        return block(functools.partial(self._function, *args, **kwargs), name=self._name)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Twin[..., R]:
+        return self if instance is None else Twin(types.MethodType(self._function, instance))
 
     def __repr__(self) -> str:
-        return f"<{self.__name__}: await {self.__name__}(...) or {self.__name__}.sync(...)>"
+        return f"<{self._name}: await {self._name}(...), or {self._name}.sync(...)>"
 
 
 def twin(function: Callable[P, Coroutine[Any, Any, R]]) -> Twin[P, R]:
-    """Give an async function the two ways to be called: awaited on the home loop, and ``.sync``."""
+    """Give an async function the two ways to be called: awaited on the home loop, and ``.sync``.
+
+    Example:
+        >>> @twin
+        ... async def double(number: int) -> int:
+        ...     return 2 * number
+        >>> double.sync(21)
+        42
+    """
     return Twin(function)
 
 
 async def in_thread(function: Callable[..., R], *args: Any) -> R:
-    """Run *function* in the bounded pool of the home loop, so that work for the processor does not hold up the loop."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, functools.partial(copy_context().run, function, *args))
+    """Run *function* in the bounded pool, so that work for the processor does not hold up the home loop.
+
+    Context variables are carried in. Cancelling drops work that has not begun; work that has begun goes on to its end.
+    """
+    job = functools.partial(copy_context().run, function, *args)
+    if _is_inline():
+        return job()
+    return await asyncio.get_running_loop().run_in_executor(_get_pool(), job)

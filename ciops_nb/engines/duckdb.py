@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import narwhals.stable.v2 as nw
@@ -26,6 +27,7 @@ class DuckDBTables:
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, tables: dict[str, TableFiles], tenant: str) -> None:
         self._cursor, self._tables, self._tenant = cursor, tables, tenant
+        self._one_at_a_time = threading.Lock()
 
     def has(self, name: str) -> bool:
         return name in self._tables
@@ -50,7 +52,8 @@ class DuckDBTables:
 
     def run(self, lazy: LazyFrame) -> pl.DataFrame:
         native: Any = lazy.to_native()
-        found = _guard(lambda: native.to_arrow_table())
+        with self._one_at_a_time:
+            found = _guard(lambda: native.to_arrow_table())
         frame = cast(pl.DataFrame, pl.from_arrow(found))
         times = [pl.col(name).cast(pl.Datetime("us", "UTC")) for name, kind in frame.schema.items() if kind == pl.Datetime]
         return frame.with_columns(times) if times else frame

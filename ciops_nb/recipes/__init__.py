@@ -1,1 +1,1 @@
-"""..."""
+"""Named investigations: async functions that await tools and hand in findings."""

@@ -5,20 +5,30 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.context import Context, check_count, choose
 from ciops_nb.errors import BadParameter, ItemNotFound
 from ciops_nb.estate.names import nearest
-from ciops_nb.estate.schema import CI_COLUMNS
-from ciops_nb.estate.times import format_time
+from ciops_nb.estate.times import format_time, micros
 from ciops_nb.registry import tool
-from ciops_nb.tools.scope import codes_of, valid
-from ciops_nb.topology.csr import Topology
-from ciops_nb.topology.search import expand, hops_to, shortest_paths
+from ciops_nb.tools.scope import codes_of
+from ciops_nb.topology import (
+    Direction,
+    Edges,
+    Expansion,
+    PathsResult,
+    Snapshot,
+    Topology,
+    expand,
+    shortest_paths,
+    to_networkx,
+)
+from ciops_nb.topology.csr import Ints
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -45,53 +55,50 @@ VIEWS = {
     "path": View(3, 10, "either"),
 }
 _DIRECTIONS = ("upstream", "downstream", "either")
-_REVERSED = {"upstream": "downstream", "downstream": "upstream", "either": "either"}
 _NODE = ("ci_id", "ci_name", "ci_type", "ci_subtype", "status", "criticality")
 
 
-async def _topology(ctx: Context, moment: datetime) -> Topology:
-    async def build() -> Topology:
-        cis, relations = await asyncio.gather(
-            ctx.run(ctx.tables.table("ci").filter(valid(moment)).select(CI_COLUMNS)),
-            ctx.run(ctx.tables.table("relation").filter(valid(moment))),
-        )
-        return await sync.in_thread(Topology, cis, relations, ctx.manifest.relation_types)
+async def _at(ctx: Context, moment: datetime) -> tuple[Snapshot, pl.DataFrame]:
+    """The graph as it was at *moment*, and all versions of the CIs, which its versions number.
 
-    return await ctx.shared.get(f"topology {format_time(moment)}", build)
+    All versions of the graph are held once for a state of the data.
+    """
+
+    async def build() -> tuple[Topology, pl.DataFrame]:
+        cis, relations = await asyncio.gather(ctx.run(ctx.tables.table("ci")), ctx.run(ctx.tables.table("relation")))
+        return await sync.in_thread(Topology.build, cis, relations, ctx.manifest.relation_types), cis
+
+    topology, cis = await ctx.shared.get("topology", build)
+    return await sync.in_thread(topology.at, micros(moment)), cis
 
 
-def _relations(topology: Topology, relations: Any, view: View) -> tuple[str, ...] | None:
+def _types(snapshot: Snapshot, relations: Any, view: View) -> frozenset[int] | None:
     if relations is None:
-        return view.relations
-    asked = [relations] if isinstance(relations, str) else list(relations)
-    for name in asked:
-        if name not in topology.types:
-            near = nearest(str(name), topology.types) or topology.types
-            raise BadParameter("relations", name, "is not a relation type", f"Choose from {', '.join(near)}")
-    return tuple(sorted(set(asked)))
+        held = [name for name in view.relations or () if name in snapshot.topology.types]
+        return None if view.relations is None else snapshot.topology.type_codes(held)
+    return snapshot.topology.type_codes([relations] if isinstance(relations, str) else list(relations))
 
 
-def _number(topology: Topology, code: str, moment: datetime) -> int:
-    if code not in topology.numbers:
-        raise ItemNotFound(code, nearest(code, topology.codes), when=format_time(moment))
-    return topology.numbers[code]
+def _find(snapshot: Snapshot, codes: list[str], moment: datetime) -> Ints:
+    found = snapshot.find(codes)
+    for code, node in zip(codes, found.tolist(), strict=True):
+        if node < 0:
+            raise ItemNotFound(code, nearest(code, snapshot.codes(snapshot.by_code)), when=format_time(moment))
+    return found
 
 
-def _graph(topology: Topology, nodes: list[int], hops: list[int], edges: Any) -> nx.MultiDiGraph[str]:
-    import networkx as nx
-
-    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
-    rows = topology.cis[nodes].select("ci_code", *_NODE).iter_rows() if nodes else ()
-    for (code, *values), hop in zip(rows, hops, strict=True):
-        graph.add_node(code, **dict(zip(_NODE, values, strict=True)), hops=hop)
-    graph.add_edges_from(topology.describe_edges(edges))
-    return graph
+def _graph(snapshot: Snapshot, cis: pl.DataFrame, nodes: Ints, hops: Ints, edges: Edges) -> nx.MultiDiGraph[str]:
+    rows = cis[snapshot.version[nodes].tolist()]
+    columns: dict[str, Any] = {name: rows[name].to_list() for name in _NODE}
+    return to_networkx(snapshot, nodes, edges, {**columns, "hops": hops.tolist()})
 
 
-def _mind_torn(ctx: Context, topology: Topology, nodes: list[int]) -> None:
-    torn = int(topology.torn[nodes].sum()) if nodes else 0
-    if torn:
-        ctx.warn(f"{torn} relations of these CIs lead to CIs that do not exist at that time and are not shown")
+def _warn(ctx: Context, snapshot: Snapshot, nodes: Ints, edges: Edges) -> None:
+    loose = len(snapshot.dangling(nodes))
+    if loose:
+        ctx.warn(f"{loose} relations of these CIs lead to CIs that do not exist at that time and are not shown")
+    if edges.collapsed:
+        ctx.warn(f"{edges.collapsed} rows repeat a relation of the same type between the same CIs and are shown once")
 
 
 @tool(version=1)
@@ -134,18 +141,23 @@ async def graph_expand(
     way = choose("direction", direction or shape.direction, _DIRECTIONS)
     check_count("max_nodes", max_nodes, least=1)
     moment = ctx.moment(as_of)
-    topology = await _topology(ctx, moment)
-    types = _relations(topology, relations, shape)
+    snapshot, cis = await _at(ctx, moment)
+    types = _types(snapshot, relations, shape)
     roots = codes_of(ci)
-    found = expand(topology.adjacency(way, types), [_number(topology, code, moment) for code in roots], steps, max_nodes)
-    nodes = found.nodes.tolist()
-    graph = _graph(topology, nodes, found.hops.tolist(), topology.edges_among(np.sort(found.nodes)))
-    frontier = [{"ci_code": topology.codes[node], "count": count, "why": why} for node, count, why in found.frontier]
+    start = _find(snapshot, roots, moment)
+
+    def search() -> tuple[Expansion, nx.MultiDiGraph[str]]:
+        found = expand(snapshot, start, depth=steps, direction=cast("Direction", way), types=types, max_nodes=max_nodes)
+        return found, _graph(snapshot, cis, found.nodes, found.hops, found.edges)
+
+    found, graph = await sync.in_thread(search)
+    frontier = [{"ci_code": code, "count": count, "why": why} for code, count, why in found.frontier.records(snapshot)]
     graph.graph.update(roots=roots, view=view, depth=steps, direction=way, frontier=frontier)
     ctx.notes.total = found.total
-    if found.total > len(nodes):
-        ctx.notes.left_out.append({"what": "nodes", "count": found.total - len(nodes), "why": f"max_nodes={max_nodes}"})
-    _mind_torn(ctx, topology, nodes)
+    hidden = found.total - len(found.nodes)
+    if hidden:
+        ctx.notes.left_out.append({"what": "nodes", "count": hidden, "why": f"max_nodes={max_nodes}"})
+    _warn(ctx, snapshot, found.nodes, found.edges)
     return graph
 
 
@@ -182,27 +194,29 @@ async def graph_path(
     choose("direction", direction, _DIRECTIONS)
     check_count("max_hops", max_hops)
     check_count("k", k, least=1)
-    moment = ctx.moment(as_of)
-    topology = await _topology(ctx, moment)
-    types = _relations(topology, relations, VIEWS["path"])
     for name, value in (("source", source), ("target", target)):
         if not isinstance(value, str):
             raise BadParameter(name, value, "is not a code", "Give the code of one CI")
-    start, end = _number(topology, source, moment), _number(topology, target, moment)
-    forth, back = (topology.adjacency(way, types) for way in (direction, _REVERSED[direction]))
-    paths = await sync.in_thread(lambda: shortest_paths(forth, back, start, end, max_hops=max_hops, k=k))
-    hops: dict[int, int] = {}
-    for path in paths:
-        for hop, node in enumerate(path):
-            hops[node] = min(hop, hops.get(node, hop))
-    pairs = {pair for path in paths for pair in zip(path, path[1:], strict=False)}
-    nodes = sorted(hops, key=lambda node: (hops[node], node))
-    edges = topology.edges_between(pairs, direction, types) if pairs else []
-    graph = _graph(topology, nodes, [hops[node] for node in nodes], edges)
-    graph.graph.update(roots=[source, target], view="path", depth=max_hops, frontier=[])
-    graph.graph["paths"] = [[topology.codes[node] for node in path] for path in paths]
-    ctx.notes.total = len(nodes)
-    if not paths:
-        away = int(hops_to(back, end)[start])
-        ctx.warn("there is no path of any length" if away < 0 else f"the shortest path has {away} hops, beyond max_hops={max_hops}")
+    moment = ctx.moment(as_of)
+    snapshot, cis = await _at(ctx, moment)
+    types = _types(snapshot, relations, VIEWS["path"])
+    start, end = _find(snapshot, [source, target], moment).tolist()
+
+    def search() -> tuple[PathsResult, nx.MultiDiGraph[str]]:
+        way = cast("Direction", direction)
+        found = shortest_paths(snapshot, start, end, direction=way, types=types, max_hops=max_hops, k=k)
+        return found, _graph(snapshot, cis, found.nodes, found.hops, found.edges)
+
+    found, graph = await sync.in_thread(search)
+    graph.graph.update(roots=[source, target], view="path", depth=max_hops, direction=direction, frontier=[])
+    graph.graph["paths"] = [snapshot.codes(np.array(path)) for path in found.paths]
+    ctx.notes.total = len(found.nodes)
+    if not found.paths:
+        away = found.shortest_hops
+        ctx.warn(
+            "there is no path of any length"
+            if away is None
+            else f"the shortest path has {away} hops, beyond max_hops={max_hops}"
+        )
+    _warn(ctx, snapshot, found.nodes, found.edges)
     return graph

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ciops_nb.errors import EstateInvalid
@@ -43,28 +44,25 @@ def to_networkx(
         (code, dict(zip(names, row, strict=True))) for code, row in zip(codes.values(), values, strict=True)
     )
     if len(graph) < len(codes):
-        raise EstateInvalid("table ci", _shared(codes), "Run ciops-nb check on the estate, and give each CI its code")
-    graph.add_edges_from(
-        (codes[source], codes[target], kind, attributes)
-        for source, target, (kind, attributes) in zip(
-            edges.source.tolist(), edges.target.tolist(), _attributes(snapshot, edges), strict=True
+        raise EstateInvalid(
+            "table ci", _shared(codes.values()), "Run ciops-nb check on the estate, and give each CI its code"
         )
-    )
+    ends = zip(edges.source.tolist(), edges.target.tolist(), strict=True)
+    for (source, target), attributes in zip(ends, _attributes(snapshot, edges), strict=True):
+        graph.add_edge(codes[source], codes[target], attributes["relation_type"], **attributes)
     return graph
 
 
-def _attributes(snapshot: Snapshot, edges: Edges) -> list[tuple[str, dict[str, Any]]]:
+def _attributes(snapshot: Snapshot, edges: Edges) -> list[dict[str, Any]]:
     topology = snapshot.topology
-    kinds = [topology.types[number] for number in edges.kind.tolist()]
-    attributes: list[dict[str, Any]] = [{"relation_type": kind} for kind in kinds]
+    attributes: list[dict[str, Any]] = [{"relation_type": topology.types[kind]} for kind in edges.kind.tolist()]
     for name in ("redundancy_group", "min_healthy"):
         for held, value in zip(attributes, topology.relations[name].gather(edges.row).to_list(), strict=True):
             if value is not None:
                 held[name] = value
-    return list(zip(kinds, attributes, strict=True))
+    return attributes
 
 
-def _shared(codes: Mapping[int, str]) -> str:
-    seen: set[str] = set()
-    shared = sorted({code for code in codes.values() if code in seen or seen.add(code)})  # type: ignore[func-returns-value]
+def _shared(codes: Collection[str]) -> str:
+    shared = sorted(code for code, count in Counter(codes).items() if count > 1)
     return f"has several CIs with code {', '.join(map(repr, shared))} at this moment"

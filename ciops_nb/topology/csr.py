@@ -20,7 +20,7 @@ import polars as pl
 
 from ciops_nb.errors import BadParameter, EstateInvalid
 from ciops_nb.estate.names import nearest
-from ciops_nb.estate.schema import DTYPES, Impact
+from ciops_nb.estate.schema import DTYPES, TABLES, Impact
 
 __all__ = ["Adjacency", "Bools", "Ints", "Snapshot", "Topology", "concatenate_ranges", "runs"]
 
@@ -84,6 +84,11 @@ class Snapshot:
         codes: list[str] = self.topology.cis["ci_code"].gather(self.version[nodes]).to_list()
         return codes
 
+    def ids(self, nodes: Ints) -> list[str]:
+        """The ids of *nodes*, all existing."""
+        ids: list[str] = self.topology.cis["ci_id"].gather(self.version[nodes]).to_list()
+        return ids
+
     def find(self, codes: Sequence[str]) -> Ints:
         """The node of each code, -1 where no CI has it at this moment; of CIs that share it the first by id."""
         names = self.topology.code_names
@@ -91,7 +96,7 @@ class Snapshot:
         if not len(asked) or not len(names):
             return np.full(len(asked), -1, dtype=np.int32)
         number = np.minimum(names.search_sorted(asked, side="left").to_numpy(), len(names) - 1)
-        known = (names.gather(number) == asked).to_numpy()
+        known = (names.gather(number) == asked).fill_null(False).to_numpy().copy()
         place = np.searchsorted(self._code_numbers, number)
         known &= place < len(self.by_code)
         place[~known] = -1
@@ -329,8 +334,6 @@ def _distinct(values: Ints) -> Ints:
 
 def _needed(frame: pl.DataFrame, table: str, columns: tuple[str, ...], *, required: int) -> pl.DataFrame:
     """Those *columns* of *frame* in the types of the schema; the first *required* must have a value in each row."""
-    from ciops_nb.estate.schema import TABLES
-
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise EstateInvalid(f"table {table}", f"has no column {', '.join(missing)}", "Run ciops-nb check on the estate")

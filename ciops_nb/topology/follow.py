@@ -94,4 +94,4 @@ def existing(snapshot: Snapshot, nodes: Ints, name: str) -> Ints:
     absent = asked[~inside] if not inside.all() else asked[snapshot.rank[asked] < 0]
     if len(absent):
         raise BadParameter(name, int(absent[0]), "is not a node that exists at this moment", "Ask Snapshot.find")
-    return snapshot.by_code[np.sort(snapshot.rank[np.array(sorted(set(asked.tolist())), dtype=np.int64)])]
+    return snapshot.by_code[snapshot.mask(asked)[snapshot.by_code]]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import pairwise
 
 import numpy as np
 
@@ -89,9 +90,9 @@ def shortest_paths(
     if k < 1:
         raise BadParameter("k", k, "is below 1", "Ask for at least one path")
     rule = rule_for(snapshot, direction, types)
-    start, end = (
-        int(existing(snapshot, np.array([node]), name)[0]) for node, name in ((source, "source"), (target, "target"))
-    )
+    start = int(existing(snapshot, np.array([source]), "source")[0])
+    end = int(existing(snapshot, np.array([target]), "target")[0])
+    max_hops = min(max_hops, len(snapshot))  # no simple path is longer
     steps = distances(snapshot, np.array([end]), rule.reverse(), max_hops, until=start)
     to_go = np.where(steps < 0, _FAR, steps)
     paths = _Search(snapshot, rule, end, to_go, max_hops).first(start, k + 1)
@@ -199,7 +200,7 @@ def _result(snapshot: Snapshot, rule: Rule, paths: list[Path], shortest: int | N
         for step, node in enumerate(path):
             hops[node] = min(step, hops.get(node, step))
     ordered = sorted(hops, key=lambda node: (hops[node], int(snapshot.rank[node])))
-    steps = sorted({pair for path in paths for pair in zip(path, path[1:], strict=False)})
+    steps = sorted({pair for path in paths for pair in pairwise(path)})
     stored = {pair: _stored_between(snapshot, rule, *pair) for pair in steps}
     places = np.array(sorted({place for found in stored.values() for place in found.tolist()}), dtype=np.int64)
     edges = select_edges(snapshot, places)

@@ -1,0 +1,92 @@
+"""The command line: ``ciops-nb demo``, ``run``, ``generate``, ``import tables``, ``check``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ciops_nb.errors import BadParameter, CiopsError
+
+if TYPE_CHECKING:
+    from ciops_nb.recipes.run import Run
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(help="Investigate operations incidents.", no_args_is_help=True, add_completion=False)
+_out, _err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+_DEMO_CI, _DEMO_AT = "app-erp-01", "2026-03-02T10:00Z"
+
+EstateOption = Annotated[str, typer.Option("--estate", help="The estate: a folder with an estate.toml.")]
+
+
+@app.command()
+def demo(
+    estate: EstateOption = "data/demo", out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("incident-demo.html")
+) -> None:
+    """Triage an incident of the demo estate, and write its report."""
+    _print_run(_triage(estate, None, "triage", {"ci": _DEMO_CI, "at": _DEMO_AT}), out)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="The recipe, such as triage.")],
+    estate: EstateOption,
+    tenant: Annotated[str | None, typer.Option(help="The tenant, where the estate has several.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter as NAME=VALUE; may be given several times.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report to this HTML file.")] = None,
+) -> None:
+    """Run a recipe and print what it found."""
+    _print_run(_triage(estate, tenant, recipe, dict(_param(text) for text in param or ())), out)
+
+
+def _param(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BadParameter("--param", text, "is not NAME=VALUE", "Such as --param ci=app-erp-01")
+    # A whole number is one; all else is text, so that a code that looks like JSON stays a code.
+    return name, int(value) if value.lstrip("-").isascii() and value.lstrip("-").isdigit() and name != "ci" else value
+
+
+def _triage(estate: str, tenant: str | None, recipe: str, params: dict[str, Any]) -> Run:
+    import ciops_nb
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=_err, transient=True) as bar:
+        bar.add_task(f"{recipe} on {escape(estate)}", total=None)
+        with ciops_nb.connect(estate, tenant=tenant) as ops:
+            return ops.run.sync(recipe, **params)
+
+
+def _print_run(made: Run, out: Path | None) -> None:
+    _out.print(escape(str(made.findings)))
+    if out is not None:
+        _out.print(f"\nReport: {escape(str(made.report(out)))}")
+
+
+@app.command()
+def tools() -> None:
+    """List the tools and recipes, each with its question."""
+    import ciops_nb.tools
+    from ciops_nb.recipes.run import all_recipes
+    from ciops_nb.registry import all_tools
+
+    assert ciops_nb.tools
+    for name, thing in {**all_tools(), **all_recipes()}.items():
+        _out.print(f"{name:22} {escape((thing.__doc__ or '').strip().splitlines()[0])}")
+
+
+def main() -> None:
+    """The entry point: an error of ours is one line, and exit code 1."""
+    try:
+        app()
+    except CiopsError as error:
+        _err.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+        sys.exit(1)
+
+

@@ -36,7 +36,7 @@ class Provenance(dict[str, Any]):
         except KeyError:
             raise AttributeError(f"{name!r} is not a field of a provenance; it has {', '.join(self)}") from None
 
-    def __dir__(self) -> Iterator[str]:  # type: ignore[override]  # any iterable of names will do
+    def __dir__(self) -> Iterator[str]:
         return iter([*super().__dir__(), *self])
 
     def __copy__(self) -> Provenance:
@@ -52,8 +52,8 @@ class Provenance(dict[str, Any]):
         raise TypeError("a provenance is a record of what happened and cannot be changed; dict(p) gives a copy")
 
     __setitem__ = __delitem__ = __setattr__ = __delattr__ = _refuse
-    __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __str__(self) -> str:
         return describe(self)

@@ -1,4 +1,4 @@
-"""The command line: ``ciops-nb demo``, ``run``, ``generate``, ``import tables``, ``check``."""
+"""The command line: ``ciops-nb demo``, ``run``, ``generate`` and ``tools``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from ciops_nb.errors import BadParameter, CiopsError
 
@@ -28,7 +28,8 @@ EstateOption = Annotated[str, typer.Option("--estate", help="The estate: a folde
 
 @app.command()
 def demo(
-    estate: EstateOption = "data/demo", out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("incident-demo.html")
+    estate: EstateOption = "data/demo",
+    out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("incident-demo.html"),
 ) -> None:
     """Triage an incident of the demo estate, and write its report."""
     _print_run(_triage(estate, None, "triage", {"ci": _DEMO_CI, "at": _DEMO_AT}), out)
@@ -39,7 +40,9 @@ def run(
     recipe: Annotated[str, typer.Argument(help="The recipe, such as triage.")],
     estate: EstateOption,
     tenant: Annotated[str | None, typer.Option(help="The tenant, where the estate has several.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter as NAME=VALUE; may be given several times.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="A parameter as NAME=VALUE; may be given several times.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this HTML file.")] = None,
 ) -> None:
     """Run a recipe and print what it found."""
@@ -57,7 +60,9 @@ def _param(text: str) -> tuple[str, Any]:
 def _triage(estate: str, tenant: str | None, recipe: str, params: dict[str, Any]) -> Run:
     import ciops_nb
 
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=_err, transient=True) as bar:
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=_err, transient=True
+    ) as bar:
         bar.add_task(f"{recipe} on {escape(estate)}", total=None)
         with ciops_nb.connect(estate, tenant=tenant) as ops:
             return ops.run.sync(recipe, **params)
@@ -67,6 +72,29 @@ def _print_run(made: Run, out: Path | None) -> None:
     _out.print(escape(str(made.findings)))
     if out is not None:
         _out.print(f"\nReport: {escape(str(made.report(out)))}")
+
+
+@app.command()
+def generate(
+    target: Annotated[Path, typer.Argument(help="The folder to make.")],
+    cis: Annotated[int, typer.Option(help="About how many CIs.")] = 280,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 7,
+    days: Annotated[int, typer.Option(help="Days of metrics.")] = 14,
+    every: Annotated[int, typer.Option(help="Minutes between the points of a series.")] = 10,
+) -> None:
+    """Make an estate of any size, the same for the same seed."""
+    from ciops_nb.estate.generate import generate as make
+
+    with Progress(console=_err, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done, total=total)
+
+        make(target, cis=cis, seed=seed, days=days, every_minutes=every, progress=tell)
+    _out.print(f"Made {escape(str(target))}")
 
 
 @app.command()
@@ -88,5 +116,3 @@ def main() -> None:
     except CiopsError as error:
         _err.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
         sys.exit(1)
-
-

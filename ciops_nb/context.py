@@ -1,11 +1,14 @@
-"""What a tool may reach: the tables of one tenant, the clock, and a place to note what is missing. Nothing else is global."""
+"""What a tool may reach: the tables of one tenant, the clock, and a place to note what is missing.
+
+Nothing else is global.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, TypeAlias, TypeVar
 
 import polars as pl
@@ -102,7 +105,12 @@ def check_count(name: str, value: Any, *, optional: bool = False, least: int = 0
     if value is None and optional:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadParameter(name, value, f"is not a whole number of at least {least}", "Give such a number" + (" or None" if optional else ""))
+        raise BadParameter(
+            name,
+            value,
+            f"is not a whole number of at least {least}",
+            "Give such a number" + (" or None" if optional else ""),
+        )
 
 
 def choose(name: str, value: Any, choices: Mapping[str, Any] | tuple[str, ...]) -> str:
@@ -110,6 +118,3 @@ def choose(name: str, value: Any, choices: Mapping[str, Any] | tuple[str, ...]) 
     if not isinstance(value, str) or value not in choices:
         raise BadParameter(name, value, "is not a choice", f"Choose one of {', '.join(choices)}")
     return value
-
-
-UTC_NOW: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731

@@ -21,7 +21,9 @@ def to_pandas(frame: pl.DataFrame) -> Any:
     made = frame.drop(objects).to_pandas() if objects else frame.to_pandas()
     for name, kind in frame.schema.items():
         if kind.is_integer():
-            made[name] = pd.array(frame[name].to_list() if frame[name].null_count() else frame[name].to_numpy(), dtype="Int64")
+            made[name] = pd.array(
+                frame[name].to_list() if frame[name].null_count() else frame[name].to_numpy(), dtype="Int64"
+            )
         elif kind == pl.String():
             made[name] = made[name].astype("str")
         elif kind == pl.Float64():

@@ -39,10 +39,12 @@ class Tool(Generic[P, R]):
         self.name: str = function.__name__
         self.version = version
         signature = inspect.signature(function, eval_str=True)
-        first, *parameters = signature.parameters.values()
+        _, *parameters = signature.parameters.values()
         untyped = [parameter.name for parameter in parameters if parameter.annotation is parameter.empty]
         if untyped or not function.__doc__:
-            raise TypeError(f"tool {self.name}: " + (f"give {', '.join(untyped)} a type" if untyped else "write a docstring"))
+            raise TypeError(
+                f"tool {self.name}: " + (f"give {', '.join(untyped)} a type" if untyped else "write a docstring")
+            )
         self.signature = signature.replace(parameters=parameters)
         self.__signature__ = self.signature
 

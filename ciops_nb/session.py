@@ -15,13 +15,13 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb import sync
+from ciops_nb.answers import COMPLETE, Provenance, attach, frozen
 from ciops_nb.context import Context, Shared, choose
 from ciops_nb.engines.protocol import Engine, Tables
 from ciops_nb.engines.select import open_engine
 from ciops_nb.errors import IncompleteResult, SessionClosed, TenantNeeded
 from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time, parse_zone
 from ciops_nb.present import to_pandas
-from ciops_nb.answers import COMPLETE, Provenance, attach, frozen
 from ciops_nb.registry import BoundTool, Tool, find_tool
 from ciops_nb.tools import ci as _ci
 from ciops_nb.tools import estate as _estate
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ops", "connect", "recording", "told"]
 
-# When data was seen to be so; plans (changes, maintenance) may lie in the future and only count where nothing else does.
+# When data was seen to be so. Plans (changes, maintenance) may lie in the future: they count where nothing else does.
 _SEEN = {
     "metric": ("ts",), "event": ("ts",), "incident": ("opened_at", "resolved_at"),
     "ci": ("created_at", "updated_at", "valid_from"), "ci_property": ("valid_from",), "relation": ("valid_from",),
@@ -135,15 +135,17 @@ class Ops:
         ctx = Context(tables, self._engine.manifest, now, self._tz, self._shared_for(version))
         params = _absolute(ctx, arguments)
         value = await tool.function(ctx, **params)
-        shown = value if not isinstance(value, pl.DataFrame) else to_pandas(value) if self._frames == "pandas" else value
+        shown = (
+            value if not isinstance(value, pl.DataFrame) else to_pandas(value) if self._frames == "pandas" else value
+        )
         returned = value.height if isinstance(value, pl.DataFrame) else value.number_of_nodes()
-        told = told(params)
+        asked = told(params)
         record = frozen(
             {
-                "call_id": _call_id(tool, told, self.tenant, self._engine.name, version),
+                "call_id": _call_id(tool, asked, self.tenant, self._engine.name, version),
                 "tool": tool.name,
                 "tool_version": tool.version,
-                "params": told,
+                "params": asked,
                 "tenant": self.tenant,
                 "engine": self._engine.name,
                 "data_version": version,
@@ -182,7 +184,10 @@ class Ops:
         if self._engine.manifest.clock == "wall":
             return datetime.now(UTC)
         if self._newest is None or self._newest[0] != version:
-            self._newest = (version, await _newest(tables, _SEEN) or await _newest(tables, _PLANNED) or datetime.now(UTC))
+            self._newest = (
+                version,
+                await _newest(tables, _SEEN) or await _newest(tables, _PLANNED) or datetime.now(UTC),
+            )
         return self._newest[1]
 
     def close(self) -> None:
@@ -194,13 +199,17 @@ class Ops:
     def __enter__(self) -> Ops:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Ops:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -297,7 +306,7 @@ def _call_id(tool: Tool[..., Any], params: Any, tenant: str, engine: str, versio
 
 
 def recording() -> tuple[list[Provenance | None], Callable[[], None]]:
-    """Keep the provenance of each call made from here on, in the order of asking, until the returned function is called."""
+    """Keep the provenance of each call from here on, in the order of asking, until the returned function is called."""
     calls: list[Provenance | None] = []
     token = _calls.set(calls)
     return calls, lambda: _calls.reset(token)

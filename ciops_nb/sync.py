@@ -183,7 +183,9 @@ _over = False
 
 def _new_loop() -> asyncio.AbstractEventLoop:
     # Not by policy: that may be a user's uvloop, and one loop is enough to be right on.
-    loop = asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
+    # (mypy reads this for one platform, and a loop of the other is unknown to it)
+    kind = "ProactorEventLoop" if sys.platform == "win32" else "SelectorEventLoop"
+    loop: asyncio.AbstractEventLoop = getattr(asyncio, kind)()
     loop.set_task_factory(_task_factory)
     return loop
 
@@ -244,7 +246,7 @@ def _task_factory(
     loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, **more: Any
 ) -> asyncio.Task[Any]:
     context = copy_context() if context is None else context
-    driven = _drive(coro, context)
+    driven: Any = _drive(coro, context)
     driven.__name__ = getattr(coro, "__name__", type(coro).__name__)
     driven.__qualname__ = getattr(coro, "__qualname__", driven.__name__)
     return asyncio.Task(driven, loop=loop, context=context, **more)
@@ -406,8 +408,8 @@ class _Watch:
             stack = "".join(traceback.format_stack(frame)) if frame else "(its thread has ended)"
             seconds = _SILENCE + _ANSWER
             _warn(
-                f"{self._crossing.name} has waited for {seconds:g} s, and the loop of ciops_nb does not turn: something "
-                f"keeps it busy. Give such work to ciops_nb.sync.in_thread(). It is here:\n{stack}"
+                f"{self._crossing.name} has waited for {seconds:g} s, and the loop of ciops_nb does not turn: "
+                f"something keeps it busy. Give such work to ciops_nb.sync.in_thread(). It is here:\n{stack}"
             )
         return _SILENCE
 
@@ -424,7 +426,7 @@ def _warn(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=level - 1)
 
 
-async def _limited(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:
+async def _limited(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:  # noqa: ASYNC109  it is one
     __tracebackhide__ = True
     try:
         async with asyncio.timeout(timeout) as limit:
@@ -643,6 +645,7 @@ def _ticking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 @contextlib.contextmanager
 def _watched(loop: asyncio.AbstractEventLoop, crossing: _Crossing[Any]) -> Iterator[None]:
     watch = _Watch(crossing)
+    handle: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal handle

@@ -33,7 +33,7 @@ class DuckDBTables:
         return name in self._tables
 
     def table(self, name: str) -> LazyFrame:
-        rows = self._rows(name, [column for column in TABLES[name].columns])
+        rows = self._rows(name, list(TABLES[name].columns))
         return rows.filter(nw.col("tenant_id") == nw.lit(self._tenant)).drop("tenant_id")
 
     def _rows(self, name: str, columns: list[Column]) -> LazyFrame:
@@ -55,7 +55,9 @@ class DuckDBTables:
         with self._one_at_a_time:
             found = _guard(lambda: native.to_arrow_table())
         frame = cast(pl.DataFrame, pl.from_arrow(found))
-        times = [pl.col(name).cast(pl.Datetime("us", "UTC")) for name, kind in frame.schema.items() if kind == pl.Datetime]
+        times = [
+            pl.col(name).cast(pl.Datetime("us", "UTC")) for name, kind in frame.schema.items() if kind == pl.Datetime
+        ]
         return frame.with_columns(times) if times else frame
 
 
@@ -68,7 +70,9 @@ class DuckDBEngine:
         try:
             import duckdb
         except ImportError:
-            raise EngineUnavailable("duckdb", "its library is not installed", "pip install 'ciops-nb[duckdb]'") from None
+            raise EngineUnavailable(
+                "duckdb", "its library is not installed", "pip install 'ciops-nb[duckdb]'"
+            ) from None
         self.source = source
         self._files = EstateFiles(source)
         self._connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
@@ -116,6 +120,7 @@ def _guard(action: Any) -> Any:
     except (duckdb.Error, OSError) as error:
         problem = str(error).strip().splitlines()[0]
         raise EngineUnavailable(
-            "duckdb", f"the rows could not be read ({problem})",
+            "duckdb",
+            f"the rows could not be read ({problem})",
             "Run `ciops-nb check` on the estate: it names the damaged file",
         ) from error

@@ -78,7 +78,7 @@ class PolarsEngine:
 
 def _scan(files: TableFiles) -> pl.LazyFrame:
     lazy = pl.scan_parquet(list(files.paths), glob=False)
-    columns = [column for column in files.table.columns]
+    columns = list(files.table.columns)
     if files.cast or len(files.present) != len(columns):
         return lazy.select(
             pl.col(column.name).cast(DTYPES[column.kind])
@@ -103,5 +103,7 @@ def _unreadable(engine: str, error: BaseException) -> EngineUnavailable:
     lines = str(error).strip().splitlines()
     problem = lines[0] if lines else type(error).__name__
     return EngineUnavailable(
-        engine, f"the rows could not be read ({problem})", "Run `ciops-nb check` on the estate: it names the damaged file"
+        engine,
+        f"the rows could not be read ({problem})",
+        "Run `ciops-nb check` on the estate: it names the damaged file",
     )

@@ -43,7 +43,10 @@ class Engine(Protocol):
 
     name: str
     source: str
-    manifest: Manifest
+
+    @property
+    def manifest(self) -> Manifest:
+        """What ``estate.toml`` says."""
 
     def data_version(self) -> str:
         """A short text that differs whenever the data does."""

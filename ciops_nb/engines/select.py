@@ -33,4 +33,6 @@ def open_engine(source: str | os.PathLike[str]) -> Engine:
         from ciops_nb.engines.duckdb import DuckDBEngine
 
         return DuckDBEngine(place)
-    raise BadParameter("source", text, f"no engine is called {scheme!r}", "Give a folder, polars:FOLDER or duckdb:FOLDER")
+    raise BadParameter(
+        "source", text, f"no engine is called {scheme!r}", "Give a folder, polars:FOLDER or duckdb:FOLDER"
+    )

@@ -20,6 +20,7 @@ __all__ = ["EstateFiles", "TableFiles"]
 _MAGIC = b"PAR1"
 _LOOK_AGAIN = 0.2  # seconds: how long a look at the folder is trusted
 
+
 @dataclass(frozen=True)
 class TableFiles:
     """The files of one table, the columns they have, and which of those must be cast to the schema's type."""
@@ -69,7 +70,8 @@ class EstateFiles:
                 rows.append((str(path), stat.st_size, stat.st_mtime_ns))
         except OSError as error:
             raise EstateInvalid(
-                str(self.folder), f"is not an estate ({error.strerror}: {Path(error.filename).name})",
+                str(self.folder),
+                f"is not an estate ({error.strerror}: {Path(error.filename).name})",
                 "Give a folder with an estate.toml, such as data/demo; `ciops-nb import tables` makes one",
             ) from None
         return tuple(rows)

@@ -43,7 +43,8 @@ def read_manifest(path: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise EstateInvalid(
-            str(path), "there is no such file",
+            str(path),
+            "there is no such file",
             "An estate is a folder with an estate.toml; make one with `ciops-nb import tables` or `ciops-nb generate`",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -61,7 +62,9 @@ def _manifest(path: Path, data: dict[str, Any]) -> Manifest:
 
     version = data.get("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
-        raise refuse(f"schema_version = {version!r}, and this release reads {SCHEMA_VERSION}", "Import the tables again")
+        raise refuse(
+            f"schema_version = {version!r}, and this release reads {SCHEMA_VERSION}", "Import the tables again"
+        )
     clock = data.get("clock", "data")
     if clock not in get_args(Clock):
         raise refuse(f"clock = {clock!r} is not a clock", 'Write clock = "data" (frozen) or clock = "wall" (live)')
@@ -69,11 +72,13 @@ def _manifest(path: Path, data: dict[str, Any]) -> Manifest:
     given = data.get("relation_types", {})
     if not isinstance(given, dict):
         raise refuse("relation_types is not a table", 'Write [relation_types] and lines such as RUNS_ON = "both"')
-    for name, impact in given.items():
+    for name, entry in given.items():
         # [relation_types.RUNS_ON] with an impact key and RUNS_ON = "…" mean the same.
-        impact = impact.get("impact") if isinstance(impact, dict) else impact
+        impact: Any = entry.get("impact") if isinstance(entry, dict) else entry
         if impact not in get_args(Impact):
-            raise refuse(f"relation type {name!r} has impact {impact!r}", f"Choose one of {', '.join(get_args(Impact))}")
+            raise refuse(
+                f"relation type {name!r} has impact {impact!r}", f"Choose one of {', '.join(get_args(Impact))}"
+            )
         relation_types[name] = impact
     return Manifest(
         name=str(data.get("name", path.parent.name)),

@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-__all__ = ["CI_COLUMNS", "DTYPES", "DEFAULT_RELATION_TYPES", "SCHEMA_VERSION", "TABLES", "Column", "Impact", "Table"]
+__all__ = ["CI_COLUMNS", "DEFAULT_RELATION_TYPES", "DTYPES", "SCHEMA_VERSION", "TABLES", "Column", "Impact", "Table"]
 
 SCHEMA_VERSION = 1
 
@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: *sort* is its order on disk, *key* what tells two rows apart, *time* the column its span is told by."""
+    """One table: *sort* is its order on disk, *key* tells two rows apart, *time* is the column its span is told by."""
 
     name: str
     columns: tuple[Column, ...]
@@ -74,9 +74,19 @@ TABLES: dict[str, Table] = {
         Table(
             "ci",
             (
-                _must("tenant_id"), _must("ci_id"), _must("ci_code"), Column("ci_name"), Column("ci_type"),
-                Column("ci_subtype"), Column("ci_category"), Column("status"), _rank("criticality"),
-                Column("location"), Column("owner"), Column("created_at", "time"), Column("updated_at", "time"),
+                _must("tenant_id"),
+                _must("ci_id"),
+                _must("ci_code"),
+                Column("ci_name"),
+                Column("ci_type"),
+                Column("ci_subtype"),
+                Column("ci_category"),
+                Column("status"),
+                _rank("criticality"),
+                Column("location"),
+                Column("owner"),
+                Column("created_at", "time"),
+                Column("updated_at", "time"),
                 *_VALID,
             ),
             sort=("tenant_id", "ci_code", "valid_from"),
@@ -94,8 +104,13 @@ TABLES: dict[str, Table] = {
         Table(
             "relation",
             (
-                _must("tenant_id"), _must("source_id"), _must("target_id"), _must("relation_type"),
-                Column("redundancy_group"), Column("min_healthy", "int"), *_VALID,
+                _must("tenant_id"),
+                _must("source_id"),
+                _must("target_id"),
+                _must("relation_type"),
+                Column("redundancy_group"),
+                Column("min_healthy", "int"),
+                *_VALID,
             ),
             sort=("tenant_id", "source_id", "target_id", "relation_type", "valid_from"),
             key=("tenant_id", "source_id", "target_id", "relation_type", "valid_from"),
@@ -104,7 +119,11 @@ TABLES: dict[str, Table] = {
         Table(
             "metric_def",
             (
-                _must("tenant_id"), _must("metric"), Column("unit"), Column("kind"), Column("description"),
+                _must("tenant_id"),
+                _must("metric"),
+                Column("unit"),
+                Column("kind"),
+                Column("description"),
                 Column("bad_direction"),
             ),
             sort=("tenant_id", "metric"),
@@ -113,7 +132,11 @@ TABLES: dict[str, Table] = {
         Table(
             "metric",
             (
-                _must("tenant_id"), _must("ci_id"), _must("metric"), Column("series"), _must("ts", "time"),
+                _must("tenant_id"),
+                _must("ci_id"),
+                _must("metric"),
+                Column("series"),
+                _must("ts", "time"),
                 Column("value", "float"),
             ),
             sort=("tenant_id", "metric", "ci_id", "series", "ts"),
@@ -123,8 +146,16 @@ TABLES: dict[str, Table] = {
         Table(
             "event",
             (
-                _must("tenant_id"), _must("event_id"), Column("ci_id"), _must("ts", "time"), Column("type"),
-                _rank("severity"), Column("source"), Column("title"), Column("detail"), Column("properties"),
+                _must("tenant_id"),
+                _must("event_id"),
+                Column("ci_id"),
+                _must("ts", "time"),
+                Column("type"),
+                _rank("severity"),
+                Column("source"),
+                Column("title"),
+                Column("detail"),
+                Column("properties"),
             ),
             sort=("tenant_id", "ts", "event_id"),
             key=("tenant_id", "event_id"),
@@ -133,9 +164,18 @@ TABLES: dict[str, Table] = {
         Table(
             "change",
             (
-                _must("tenant_id"), _must("change_id"), Column("ci_id"), Column("type"), Column("title"),
-                Column("detail"), Column("requested_by"), Column("approved_by"), Column("risk"),
-                _must("start_at", "time"), Column("end_at", "time"), Column("result"),
+                _must("tenant_id"),
+                _must("change_id"),
+                Column("ci_id"),
+                Column("type"),
+                Column("title"),
+                Column("detail"),
+                Column("requested_by"),
+                Column("approved_by"),
+                Column("risk"),
+                _must("start_at", "time"),
+                Column("end_at", "time"),
+                Column("result"),
             ),
             sort=("tenant_id", "start_at", "change_id"),
             key=("tenant_id", "change_id", "ci_id"),
@@ -144,8 +184,15 @@ TABLES: dict[str, Table] = {
         Table(
             "maintenance",
             (
-                _must("tenant_id"), _must("maintenance_id"), Column("ci_id"), Column("type"), Column("title"),
-                Column("detail"), Column("performer"), _must("start_at", "time"), Column("end_at", "time"),
+                _must("tenant_id"),
+                _must("maintenance_id"),
+                Column("ci_id"),
+                Column("type"),
+                Column("title"),
+                Column("detail"),
+                Column("performer"),
+                _must("start_at", "time"),
+                Column("end_at", "time"),
                 Column("result"),
             ),
             sort=("tenant_id", "start_at", "maintenance_id"),
@@ -155,8 +202,14 @@ TABLES: dict[str, Table] = {
         Table(
             "incident",
             (
-                _must("tenant_id"), _must("incident_id"), Column("ci_id"), _rank("severity"), Column("title"),
-                _must("opened_at", "time"), Column("resolved_at", "time"), Column("cause_ci_id"),
+                _must("tenant_id"),
+                _must("incident_id"),
+                Column("ci_id"),
+                _rank("severity"),
+                Column("title"),
+                _must("opened_at", "time"),
+                Column("resolved_at", "time"),
+                Column("cause_ci_id"),
             ),
             sort=("tenant_id", "opened_at", "incident_id"),
             key=("tenant_id", "incident_id", "ci_id"),

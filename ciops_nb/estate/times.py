@@ -120,7 +120,9 @@ def _utc(moment: datetime, tz: tzinfo, name: str, asked: Any) -> datetime:
         raise BadTimeRange(name, asked, "is outside of the calendar", "Write a time between years 1 and 9999") from None
     if early != late:  # clocks were changed here: the hour happened twice, or never
         problem = "happened twice" if early < late else "never happened"
-        raise BadTimeRange(name, asked, f"{problem} in {tz} because clocks were changed", "Add an offset, such as +02:00")
+        raise BadTimeRange(
+            name, asked, f"{problem} in {tz} because clocks were changed", "Add an offset, such as +02:00"
+        )
     return early
 
 
@@ -189,7 +191,9 @@ def _shift_day(day: date, name: str, asked: Any) -> date:
 def _ordered(start: datetime, end: datetime, name: str, asked: Any) -> TimeRange:
     if start >= end:
         raise BadTimeRange(
-            name, asked, f"ends at {format_time(end)}, not after its start {format_time(start)}",
+            name,
+            asked,
+            f"ends at {format_time(end)}, not after its start {format_time(start)}",
             "A range is half-open: [start, end), so its end must be later",
         )
     return TimeRange(start, end)

@@ -60,7 +60,9 @@ async def triage(ops: Ops, ci: str, *, at: Any, window: str = "2h", depth: int =
         if isinstance(answer, BaseException):
             raise answer
     movers = rank_movers([_polars(answer) for answer in series], metrics=_polars(metrics), start=start)
-    return _findings(ci, moment, start, end, item, needed, hurt, history, movers, dict(zip(names, series, strict=False)))
+    return _findings(
+        ci, moment, start, end, item, needed, hurt, history, movers, dict(zip(names, series, strict=False))
+    )
 
 
 def rank_movers(series: list[pl.DataFrame], *, metrics: pl.DataFrame, start: datetime) -> pl.DataFrame:
@@ -80,9 +82,10 @@ def rank_movers(series: list[pl.DataFrame], *, metrics: pl.DataFrame, start: dat
         (whether that direction is bad for this metric; null where unknown), moved_at (first of two points in a row
         outside of four deviations), before (the median) and worst (the value there); worst first.
     """
-    schema = {
-        "ci_code": pl.String, "metric": pl.String, "series": pl.String, "score": pl.Float64, "direction": pl.String,
-        "bad": pl.Boolean, "moved_at": pl.Datetime("us", "UTC"), "before": pl.Float64, "worst": pl.Float64,
+    schema: dict[str, pl.DataType] = {
+        "ci_code": pl.String(), "metric": pl.String(), "series": pl.String(), "score": pl.Float64(),
+        "direction": pl.String(), "bad": pl.Boolean(), "moved_at": pl.Datetime("us", "UTC"), "before": pl.Float64(),
+        "worst": pl.Float64(),
     }  # fmt: skip
     parts = []
     known = {row["metric"]: row for row in metrics.iter_rows(named=True)}
@@ -151,14 +154,19 @@ def _findings(
     movers: pl.DataFrame,
     series: dict[str, Any],
 ) -> Findings:
-    ids = {name: (provenance(answer).call_id,) for name, answer in (("item", item), ("needed", needed), ("hurt", hurt), ("history", history))}
+    ids = {
+        name: (provenance(answer).call_id,)
+        for name, answer in (("item", item), ("needed", needed), ("hurt", hurt), ("history", history))
+    }
     series_ids = {name: provenance(answer).call_id for name, answer in series.items()}
     measured = tuple(sorted(series_ids.values()))
     happened = _polars(history)
     upstream = {code: data["hops"] for code, data in needed.nodes(data=True)}
     bad = movers.filter(pl.col("bad").fill_null(True))
     first = bad.filter(pl.col("ci_code").is_in(list(upstream))).sort("moved_at", "score", descending=[False, True])
-    changes = happened.filter((pl.col("kind") == "change") & (pl.col("start_at") <= moment)).sort("start_at", "record_id")
+    changes = happened.filter((pl.col("kind") == "change") & (pl.col("start_at") <= moment)).sort(
+        "start_at", "record_id"
+    )
     statements = []
     own = bad.filter(pl.col("ci_code") == ci).sort("moved_at", "metric")
     for row in own.head(_MOST_SHOWN).iter_rows(named=True):
@@ -171,36 +179,65 @@ def _findings(
     for row in first.filter(pl.col("ci_code") != ci).head(_MOST_SHOWN).iter_rows(named=True):
         hops = upstream[row["ci_code"]]
         statements.append(
-            Statement(f"{row['ci_code']}, {hops} hop{'s' * (hops != 1)} upstream: {_moved(row)}.", (*ids["needed"], series_ids[row["metric"]]))
+            Statement(
+                f"{row['ci_code']}, {hops} hop{'s' * (hops != 1)} upstream: {_moved(row)}.",
+                (*ids["needed"], series_ids[row["metric"]]),
+            )
         )
     for row in changes.filter(pl.col("ci_code").is_in(list(upstream))).tail(_MOST_SHOWN).iter_rows(named=True):
         hops = upstream[row["ci_code"]]
         statements.append(
             Statement(
-                f"Change {row['record_id']} on {row['ci_code']} ({hops} hops upstream) at {format_time(row['start_at'])}: "
+                f"Change {row['record_id']} on {row['ci_code']} ({hops} hops upstream) "
+                f"at {format_time(row['start_at'])}: "
                 f"{row['title']} ({row['result'] or 'result not known'}).",
                 (*ids["needed"], *ids["history"]),
             )
         )
     headline = _headline(ci, moment, first, changes, (*ids["needed"], *ids["history"], *measured))
-    quiet = sorted(set(upstream) - set(bad["ci_code"]))
-    silent = sorted(set(upstream) - {code for answer in series.values() for code in _polars(answer)["ci_code"].unique()})
-    ruled_out = [Statement(f"No metric left its normal range on {len(quiet)} of {len(upstream)} CIs upstream.", measured)] if quiet and len(quiet) > len(silent) else []
+    silent = sorted(
+        set(upstream) - {code for answer in series.values() for code in _polars(answer)["ci_code"].unique()}
+    )
+    measured_cis = set(upstream) - set(silent)
+    quiet = measured_cis - set(bad["ci_code"])
+    ruled_out = []
+    if quiet:
+        text = f"No metric left its normal range on {len(quiet)} of the {len(measured_cis)} measured CIs upstream."
+        ruled_out.append(Statement(text, measured))
     unknown = []
     if silent:
-        unknown.append(Statement(f"Without any metric in this time, so nothing is known of their health: {', '.join(silent)}.", measured))
+        unknown.append(
+            Statement(
+                f"Without any metric in this time, so nothing is known of their health: {', '.join(silent)}.", measured
+            )
+        )
     hidden = [entry for graph in (needed, hurt) for entry in graph.graph["frontier"]]
     if hidden:
         unknown.append(
-            Statement(f"{len(hidden)} CIs have further neighbours that were not looked at (the search stopped there).", (*ids["needed"], *ids["hurt"]))
+            Statement(
+                f"{len(hidden)} CIs have further neighbours that were not looked at (the search stopped there).",
+                (*ids["needed"], *ids["hurt"]),
+            )
         )
     if not changes.height:
-        unknown.append(Statement("No change is recorded around here before that moment: the cause may not be a recorded one.", ids["history"]))
-    unknown.append(Statement("That something moved first does not prove that it is the cause; no experiment was made.", measured))
+        unknown.append(
+            Statement(
+                "No change is recorded around here before that moment: the cause may not be a recorded one.",
+                ids["history"],
+            )
+        )
+    unknown.append(
+        Statement("That something moved first does not prove that it is the cause; no experiment was made.", measured)
+    )
     steps = []
     if first.height:
         lead = first.row(0, named=True)["ci_code"]
-        steps.append(Statement(f"Look at {lead}: its changes, its logs, and what else depends on it (graph_expand, view impact).", ids["needed"]))
+        steps.append(
+            Statement(
+                f"Look at {lead}: its changes, its logs, and what else depends on it (graph_expand, view impact).",
+                ids["needed"],
+            )
+        )
     pictured = _series_of(movers, series)
     return Findings(
         headline=headline,
@@ -208,10 +245,34 @@ def _findings(
         sections=(
             Section("The CI", item, ids["item"]),
             Section("What happened around it", history, ids["history"], picture="timeline", options={"at": moment}),
-            Section("What it needs", needed, ids["needed"], picture="topology", options={"focus": ci, "highlight": sorted(set(bad["ci_code"]) & set(needed))}),
-            Section("What it hurts", hurt, ids["hurt"], picture="topology", options={"focus": ci, "highlight": sorted(set(bad["ci_code"]) & set(hurt))}),
+            Section(
+                "What it needs",
+                needed,
+                ids["needed"],
+                picture="topology",
+                options={"focus": ci, "highlight": sorted(set(bad["ci_code"]) & set(needed))},
+            ),
+            Section(
+                "What it hurts",
+                hurt,
+                ids["hurt"],
+                picture="topology",
+                options={"focus": ci, "highlight": sorted(set(bad["ci_code"]) & set(hurt))},
+            ),
             Section("What moved most", movers, measured, picture="movers"),
-            *([Section("The metrics that moved", pictured, measured, picture="series", options={"at": moment, "window": (start, end)})] if pictured is not None else []),
+            *(
+                [
+                    Section(
+                        "The metrics that moved",
+                        pictured,
+                        measured,
+                        picture="series",
+                        options={"at": moment, "window": (start, end)},
+                    )
+                ]
+                if pictured is not None
+                else []
+            ),
         ),
         ruled_out=tuple(ruled_out),
         unknown=tuple(unknown),
@@ -219,27 +280,34 @@ def _findings(
     )
 
 
-def _headline(ci: str, moment: datetime, first: pl.DataFrame, changes: pl.DataFrame, calls: tuple[str, ...]) -> Statement:
+def _headline(
+    ci: str, moment: datetime, first: pl.DataFrame, changes: pl.DataFrame, calls: tuple[str, ...]
+) -> Statement:
     if not first.height:
         return Statement(f"{ci} at {format_time(moment)}: nothing it needs left its normal range.", calls)
     lead = first.row(0, named=True)
     own = changes.filter((pl.col("ci_code") == lead["ci_code"]) & (pl.col("start_at") <= lead["moved_at"]))
     after = f", after change {own['record_id'][-1]} ({own['title'][-1]})" if own.height else ""
     return Statement(
-        f"{ci} at {format_time(moment)}: {lead['ci_code']} moved first ({lead['metric']}, {format_time(lead['moved_at'])}){after}.", calls
+        f"{ci} at {format_time(moment)}: {lead['ci_code']} moved first "
+        f"({lead['metric']}, {format_time(lead['moved_at'])}){after}.",
+        calls,
     )
 
 
 def _moved(row: dict[str, Any]) -> str:
     name = row["metric"] + (f" [{row['series']}]" if row["series"] else "")
-    return f"{name} went {row['direction']} from {row['before']:.4g} to {row['worst']:.4g}, first at {format_time(row['moved_at'])}"
+    change = f"{row['direction']} from {row['before']:.4g} to {row['worst']:.4g}"
+    return f"{name} went {change}, first at {format_time(row['moved_at'])}"
 
 
 def _series_of(movers: pl.DataFrame, series: dict[str, Any]) -> pl.DataFrame | None:
     """The points of the series that moved most, for the picture."""
     top = movers.head(_MOST_SHOWN)
     parts = [
-        _polars(series[row["metric"]]).filter(pl.col("ci_code") == row["ci_code"]).select("ts", "ci_code", "metric", "value", "n")
+        _polars(series[row["metric"]])
+        .filter(pl.col("ci_code") == row["ci_code"])
+        .select("ts", "ci_code", "metric", "value", "n")
         for row in top.unique(["ci_code", "metric"], maintain_order=True).iter_rows(named=True)
     ]
     return pl.concat(parts) if parts else None
@@ -251,5 +319,3 @@ def _polars(frame: Any) -> pl.DataFrame:
 
 def _column(frame: Any, name: str) -> list[str]:
     return list(frame[name])
-
-

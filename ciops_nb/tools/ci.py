@@ -59,7 +59,9 @@ async def ci_search(
     cis = await ctx.run((await select_cis(ctx, where, moment)).select(CI_COLUMNS))
     words = keywords.lower().split()
     if words:
-        tags = await ctx.run(properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null()))
+        tags = await ctx.run(
+            properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null())
+        )
         found = _match(cis, tags, words, match)
     else:
         found = cis.with_columns(score=pl.lit(0.0), matched_on=pl.lit(None, pl.String))
@@ -99,10 +101,14 @@ def _match(cis: pl.DataFrame, tags: pl.DataFrame, words: list[str], match: str) 
         .sort("ci_id", "place", "level", "rank", "field", descending=[False, False, True, False, False])
         .unique(["ci_id", "place"], keep="first", maintain_order=True)
     )
-    single = best.filter(pl.col("place") < len(words)).group_by("ci_id", maintain_order=True).agg(
-        pl.len().alias("words"),
-        (pl.col("level").sum() / len(words)).alias("score"),
-        pl.col("field").unique(maintain_order=True).str.join(", ").alias("matched_on"),
+    single = (
+        best.filter(pl.col("place") < len(words))
+        .group_by("ci_id", maintain_order=True)
+        .agg(
+            pl.len().alias("words"),
+            (pl.col("level").sum() / len(words)).alias("score"),
+            pl.col("field").unique(maintain_order=True).str.join(", ").alias("matched_on"),
+        )
     )
     whole = best.filter(pl.col("place") == len(words)).select("ci_id", phrase="level", phrase_on="field")
     better = pl.col("phrase") > pl.col("score")
@@ -253,7 +259,9 @@ async def ci_aggregate(
     keys = [await known_field(ctx, parse_field(name)) for name in ([by] if isinstance(by, str) else list(by))]
     asked = [measures] if isinstance(measures, str) else list(measures)
     if not keys or not asked:
-        raise BadParameter("by" if not keys else "measures", by if not keys else measures, "is empty", "Name at least one")
+        raise BadParameter(
+            "by" if not keys else "measures", by if not keys else measures, "is empty", "Name at least one"
+        )
     measured = {text: await _measure(ctx, text) for text in asked}
     rows = await select_cis(ctx, where, moment)
     if ci is not None:
@@ -285,7 +293,9 @@ async def ci_aggregate(
 async def _measure(ctx: Context, text: Any) -> tuple[str, Field | None]:
     kind, _, name = text.partition(":") if isinstance(text, str) else ("", "", "")
     if kind not in _MEASURES or (kind == "count") != (not name):
-        raise BadParameter("measures", text, "is not a measure", "Write count, count_distinct:FIELD or min|max|mean|sum:FIELD")
+        raise BadParameter(
+            "measures", text, "is not a measure", "Write count, count_distinct:FIELD or min|max|mean|sum:FIELD"
+        )
     if kind == "count":
         return kind, None
     field = await known_field(ctx, parse_field(name))
@@ -316,4 +326,10 @@ def _aggregate(kind: str, field: Field | None, columns: dict[str, str]) -> nw.Ex
 
 
 def _typed(column: pl.Expr, kind: str) -> pl.Expr:
-    return column.cast(DTYPES["int"]) if kind.startswith("count") else column.cast(DTYPES["float"]) if kind == "mean" else column
+    return (
+        column.cast(DTYPES["int"])
+        if kind.startswith("count")
+        else column.cast(DTYPES["float"])
+        if kind == "mean"
+        else column
+    )

@@ -23,9 +23,21 @@ async def estate(ctx: Context) -> Frame:
     made = []
     for table in TABLES.values():
         rows = ctx.tables.table(table.name)
-        span = [nw.col(table.time).min().alias("first_at"), nw.col(table.time).max().alias("last_at")] if table.time else []
+        span = (
+            [nw.col(table.time).min().alias("first_at"), nw.col(table.time).max().alias("last_at")]
+            if table.time
+            else []
+        )
         found = (await ctx.run(rows.select(nw.len().alias("rows"), *span))).row(0, named=True)
-        made.append({"table": table.name, "present": ctx.tables.has(table.name), "first_at": None, "last_at": None, **found})
+        made.append(
+            {"table": table.name, "present": ctx.tables.has(table.name), "first_at": None, "last_at": None, **found}
+        )
     ctx.notes.total = len(made)
-    schema = {"table": pl.String(), "present": pl.Boolean(), "rows": pl.Int64(), "first_at": DTYPES["time"], "last_at": DTYPES["time"]}
+    schema = {
+        "table": pl.String(),
+        "present": pl.Boolean(),
+        "rows": pl.Int64(),
+        "first_at": DTYPES["time"],
+        "last_at": DTYPES["time"],
+    }
     return pl.DataFrame(made, schema=schema)

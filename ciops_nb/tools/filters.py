@@ -71,7 +71,9 @@ def parse_field(text: Any, *, what: str = "field") -> Field:
             if text.startswith(prefix) and len(text) > len(prefix):
                 return Field(text, place, text[len(prefix) :], "text")  # type: ignore[arg-type]
     shown = text if isinstance(text, str) else repr(text)
-    raise UnknownField(shown, nearest(shown, CI_COLUMNS), f"A {what} is one of {', '.join(CI_COLUMNS)}, tags.NAME, attributes.NAME.")
+    raise UnknownField(
+        shown, nearest(shown, CI_COLUMNS), f"A {what} is one of {', '.join(CI_COLUMNS)}, tags.NAME, attributes.NAME."
+    )
 
 
 def parse_where(where: Any, *, tz: tzinfo) -> tuple[Condition, ...]:
@@ -91,7 +93,9 @@ def parse_where(where: Any, *, tz: tzinfo) -> tuple[Condition, ...]:
 def _condition(field: Field, asked: Any, tz: tzinfo) -> Condition:
     if isinstance(asked, tuple):
         if len(asked) != 2 or not isinstance(asked[0], str):
-            raise BadFilter(f"where[{field}]", asked, "is not a pair (operator, value)", "Give several values as a list")
+            raise BadFilter(
+                f"where[{field}]", asked, "is not a pair (operator, value)", "Give several values as a list"
+            )
         operator, value = asked
         if operator not in OPERATORS:
             near = nearest(operator, OPERATORS) or OPERATORS
@@ -128,7 +132,9 @@ def _value(field: Field, value: Any, asked: Any, tz: tzinfo, *, ordered: bool = 
     if field.place != "column":
         # Tags and attributes are stored as text; a number asks for the number in that text.
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise BadFilter(name, asked, f"{type(value).__name__} is no value of a tag or attribute", "Give a text or a number")
+            raise BadFilter(
+                name, asked, f"{type(value).__name__} is no value of a tag or attribute", "Give a text or a number"
+            )
         return value
     if field.kind == "time":
         if not isinstance(value, (str, datetime, date)):

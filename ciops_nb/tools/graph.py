@@ -137,7 +137,9 @@ async def graph_expand(
     check_count("depth", depth, optional=True)
     steps = shape.depth if depth is None else depth
     if steps > shape.deepest:
-        raise BadParameter("depth", depth, f"view {view!r} goes to {shape.deepest} at most", "Ask for less, or choose a deeper view")
+        raise BadParameter(
+            "depth", depth, f"view {view!r} goes to {shape.deepest} at most", "Ask for less, or choose a deeper view"
+        )
     way = choose("direction", direction or shape.direction, _DIRECTIONS)
     check_count("max_nodes", max_nodes, least=1)
     moment = ctx.moment(as_of)

@@ -18,11 +18,16 @@ from ciops_nb.tools.scope import ci_rows, latest_cis, scope_ids
 __all__ = ["history_recent"]
 
 # Our column of each kind's table; a kind without such a column has null there.
+_TOLD = {"type": "type", "title": "title", "detail": "detail"}
+_LASTS = {"start_at": "start_at", "end_at": "end_at", "result": "result"}
 _KINDS: dict[str, dict[str, str]] = {
-    "event": {"start_at": "ts", "type": "type", "severity": "severity", "title": "title", "detail": "detail", "actor": "source", "record_id": "event_id"},
-    "change": {"start_at": "start_at", "end_at": "end_at", "type": "type", "title": "title", "detail": "detail", "actor": "requested_by", "result": "result", "record_id": "change_id"},
-    "maintenance": {"start_at": "start_at", "end_at": "end_at", "type": "type", "title": "title", "detail": "detail", "actor": "performer", "result": "result", "record_id": "maintenance_id"},
-    "incident": {"start_at": "opened_at", "end_at": "resolved_at", "severity": "severity", "title": "title", "record_id": "incident_id"},
+    "event": {**_TOLD, "start_at": "ts", "severity": "severity", "actor": "source", "record_id": "event_id"},
+    "change": {**_TOLD, **_LASTS, "actor": "requested_by", "record_id": "change_id"},
+    "maintenance": {**_TOLD, **_LASTS, "actor": "performer", "record_id": "maintenance_id"},
+    "incident": {
+        "start_at": "opened_at", "end_at": "resolved_at", "severity": "severity", "title": "title",
+        "record_id": "incident_id",
+    },
 }  # fmt: skip
 _COLUMNS = {
     "start_at": "time", "end_at": "time", "kind": "text", "type": "text", "ci_code": "text", "severity": "int",
@@ -58,7 +63,9 @@ async def history_recent(
     asked = list(_KINDS) if kinds is None else [kinds] if isinstance(kinds, str) else list(kinds)
     for kind in asked:
         choose("kinds", kind, tuple(_KINDS))
-    if min_severity is not None and (isinstance(min_severity, bool) or not isinstance(min_severity, int) or not 1 <= min_severity <= 5):
+    if min_severity is not None and (
+        isinstance(min_severity, bool) or not isinstance(min_severity, int) or not 1 <= min_severity <= 5
+    ):
         raise BadParameter("min_severity", min_severity, "is not a severity", "Give a whole number from 1 to 5")
     ids = await scope_ids(ctx, ci, where)
     span = ctx.range(time_range)
@@ -69,14 +76,20 @@ async def history_recent(
             continue
         parts.append(_shape(await ctx.run(_records(ctx, kind, ids, span)), kind))
     schema = {name: DTYPES[kind] for name, kind in _COLUMNS.items()}
-    rows = pl.concat(parts) if parts else pl.DataFrame(schema={**{k: v for k, v in schema.items() if k != "ci_code"}, "ci_id": pl.String()})
+    rows = (
+        pl.concat(parts)
+        if parts
+        else pl.DataFrame(schema={**{k: v for k, v in schema.items() if k != "ci_code"}, "ci_id": pl.String()})
+    )
     if min_severity is not None:
         without = rows.filter(pl.col("severity").is_null()).height
         if without:
             ctx.warn(f"{without} records have no severity and are not shown under min_severity={min_severity}")
         rows = rows.filter(pl.col("severity") >= min_severity)
     named = rows.join((await latest_cis(ctx)).select("ci_id", "ci_code"), on="ci_id", how="left")
-    ordered = named.sort("start_at", "kind", "record_id", "ci_code", descending=[True, False, False, False], nulls_last=True)
+    ordered = named.sort(
+        "start_at", "kind", "record_id", "ci_code", descending=[True, False, False, False], nulls_last=True
+    )
     return ctx.cut(ordered.select(list(_COLUMNS)), limit=limit)
 
 

@@ -44,7 +44,13 @@ async def metric_list(ctx: Context, ci: Any = None) -> Frame:
         rows = ci_rows(ctx, ctx.tables.table("metric"), await scope_ids(ctx, ci))
         found = (await ctx.run(rows.select("metric").unique()))["metric"].to_list()
         missing = sorted(set(found) - set(known["metric"]))
-        known = pl.concat([known.filter(pl.col("metric").is_in(found)), pl.DataFrame({"metric": missing}, schema={"metric": pl.String})], how="diagonal").sort("metric")
+        known = pl.concat(
+            [
+                known.filter(pl.col("metric").is_in(found)),
+                pl.DataFrame({"metric": missing}, schema={"metric": pl.String}),
+            ],
+            how="diagonal",
+        ).sort("metric")
     ctx.notes.total = known.height
     return known
 
@@ -113,7 +119,13 @@ def _aggregated(points: pl.DataFrame, keys: list[str], aggregates: list[str]) ->
     found = found.filter(pl.col("n") > 0)
     if {"rate", "increase"} & set(aggregates):
         increases = _increases(points, keys)
-        found = found.join(increases, on=keys, how="left", nulls_equal=True) if keys else pl.concat([found, increases], how="horizontal") if found.height else found.with_columns(increase=pl.lit(None, pl.Float64), rate=pl.lit(None, pl.Float64))
+        found = (
+            found.join(increases, on=keys, how="left", nulls_equal=True)
+            if keys
+            else pl.concat([found, increases], how="horizontal")
+            if found.height
+            else found.with_columns(increase=pl.lit(None, pl.Float64), rate=pl.lit(None, pl.Float64))
+        )
     return found.select(*keys, "n", *aggregates)
 
 
@@ -121,8 +133,8 @@ def _increases(points: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """Increase and rate per second of counters, summed over the series of each group.
 
     A value below the one before is a reset, after which the counter counted from zero, as in Prometheus' ``increase``
-    (promql/functions.go, extrapolatedRate), but without its extrapolation to the ends of the range. A step belongs to the bucket
-    of its later point, so that buckets sum to the whole.
+    (promql/functions.go, extrapolatedRate), but without its extrapolation to the
+    ends of the range. A step belongs to the bucket of its later point, so that buckets sum to the whole.
     """
     series = ["ci_id", "series"]
     steps = points.sort(*series, "ts").with_columns(
@@ -131,11 +143,17 @@ def _increases(points: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
         .otherwise(pl.when(pl.col("value").shift(1).over(series).is_not_null()).then(pl.col("value"))),
         seconds=(pl.col("ts") - pl.col("ts").shift(1).over(series)).dt.total_microseconds() / 1e6,
     )
-    each = steps.group_by([*keys, *(name for name in series if name not in keys)]).agg(
-        increase=pl.when(pl.col("step").is_not_null().any()).then(pl.col("step").sum()), seconds=pl.col("seconds").sum()
-    ).with_columns(rate=pl.when(pl.col("seconds") > 0).then(pl.col("increase") / pl.col("seconds")))
+    each = (
+        steps.group_by([*keys, *(name for name in series if name not in keys)])
+        .agg(
+            increase=pl.when(pl.col("step").is_not_null().any()).then(pl.col("step").sum()),
+            seconds=pl.col("seconds").sum(),
+        )
+        .with_columns(rate=pl.when(pl.col("seconds") > 0).then(pl.col("increase") / pl.col("seconds")))
+    )
     totals = [
-        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sort().sum()).alias(name) for name in ("increase", "rate")
+        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sort().sum()).alias(name)
+        for name in ("increase", "rate")
     ]
     return each.group_by(keys).agg(totals) if keys else each.select(totals)
 
@@ -187,7 +205,9 @@ async def metric_aggregate(
     definition = await _definition(ctx, metric)
     aggregates = _check_aggregates(agg, definition["kind"])
     asked = [] if by is None else [by] if isinstance(by, str) else list(by)
-    points = _without_nan(ctx, await ctx.run(await _points(ctx, metric, await scope_ids(ctx, ci, where), ctx.range(time_range))))
+    points = _without_nan(
+        ctx, await ctx.run(await _points(ctx, metric, await scope_ids(ctx, ci, where), ctx.range(time_range)))
+    )
     keys: dict[str, str] = {}
     for place, key in enumerate(asked):
         column = f"k{place}"
@@ -195,7 +215,11 @@ async def metric_aggregate(
         if name in keys.values():
             raise BadParameter("by", by, f"names {name} twice", "Name each key once")
         keys[column] = name
-    found = _aggregated(points, list(keys), aggregates).sort(list(keys), nulls_last=True) if keys else _aggregated(points, [], aggregates)
+    found = (
+        _aggregated(points, list(keys), aggregates).sort(list(keys), nulls_last=True)
+        if keys
+        else _aggregated(points, [], aggregates)
+    )
     rows = found.select(
         *(pl.col(column).alias(name) for column, name in keys.items()),
         pl.lit(metric).alias("metric"),
@@ -211,7 +235,9 @@ async def _with_key(ctx: Context, points: pl.DataFrame, metric: str, key: Any, c
     if key == "series":
         return points.with_columns(pl.col("series").alias(column)), "series"
     if isinstance(key, str) and key.startswith("bucket:"):
-        return _bucketed(points, parse_duration(key.removeprefix("bucket:"), name="by")).rename({"bucket": column}), "ts"
+        return _bucketed(points, parse_duration(key.removeprefix("bucket:"), name="by")).rename(
+            {"bucket": column}
+        ), "ts"
     if isinstance(key, str) and key.startswith("label."):
         labels = await ctx.run(
             ctx.tables.table("label").filter(
@@ -222,9 +248,13 @@ async def _with_key(ctx: Context, points: pl.DataFrame, metric: str, key: Any, c
         return points.join(one, on=["ci_id", "series"], how="left"), key
     field = await known_field(ctx, parse_field("ci_code" if key == "ci" else key, what="key"))
     if field.place == "column":
-        cis = (await latest_cis(ctx)).select("ci_id", pl.col(field.name).alias(column) if field.name != "ci_id" else pl.col("ci_id").alias(column))
+        cis = (await latest_cis(ctx)).select(
+            "ci_id", pl.col(field.name).alias(column) if field.name != "ci_id" else pl.col("ci_id").alias(column)
+        )
     else:
-        named = properties_at(ctx, ctx.now).filter(nw.col("kind") == nw.lit(field.place), nw.col("name") == nw.lit(field.name))
+        named = properties_at(ctx, ctx.now).filter(
+            nw.col("kind") == nw.lit(field.place), nw.col("name") == nw.lit(field.name)
+        )
         cis = (await ctx.run(named)).group_by("ci_id").agg(pl.col("value").max().alias(column))
     return points.join(cis, on="ci_id", how="left"), field.text
 
@@ -250,7 +280,7 @@ async def metric_series_table(
         time_range: A time range, half-open.
         every: Width of the buckets, on UTC multiples; None gives raw points.
         agg: How a bucket is aggregated: see metric_aggregate.
-        fill: What a bucket without points gets: None (no row), ``previous``, ``zero`` or ``interpolate``; needs *every*.
+        fill: What a bucket without points gets: None (no row), ``previous``, ``zero``, ``interpolate``; needs *every*.
         wide: One row a time, and a column a series named by its code, or ``code[series]``.
         limit: At most so many rows, the oldest; None is all.
 
@@ -300,12 +330,25 @@ def _filled(rows: pl.DataFrame, span: TimeRange, width: timedelta, fill: str) ->
     assert isinstance(last, int)
     series = rows.select("ci_id", "series").unique().sort("ci_id", "series")
     if ((last - first) // step + 1) * series.height > _BUCKET_LIMIT:
-        raise BadParameter("every", str(width), f"makes more than {_BUCKET_LIMIT:,} buckets to fill", "Ask for wider buckets or a shorter range")
+        raise BadParameter(
+            "every",
+            str(width),
+            f"makes more than {_BUCKET_LIMIT:,} buckets to fill",
+            "Ask for wider buckets or a shorter range",
+        )
     grid = pl.DataFrame({"ts": pl.int_range(first, last + 1, step, eager=True).cast(pl.Datetime("us", "UTC"))})
-    full = series.join(grid, how="cross").join(rows, on=["ci_id", "series", "ts"], how="left").sort("ci_id", "series", "ts")
+    full = (
+        series.join(grid, how="cross")
+        .join(rows, on=["ci_id", "series", "ts"], how="left")
+        .sort("ci_id", "series", "ts")
+    )
     over = ["ci_id", "series"]
     value = pl.col("value")
-    filled = {"zero": value.fill_null(0.0), "previous": value.forward_fill().over(over), "interpolate": value.interpolate().over(over)}
+    filled = {
+        "zero": value.fill_null(0.0),
+        "previous": value.forward_fill().over(over),
+        "interpolate": value.interpolate().over(over),
+    }
     return full.with_columns(filled[fill].alias("value"), pl.col("n").fill_null(0))
 
 

@@ -16,7 +16,17 @@ from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import format_time, micros
 from ciops_nb.tools.filters import Condition, Field, apply_conditions, parse_where
 
-__all__ = ["CiIndex", "ci_index", "ci_rows", "codes_of", "known_field", "latest_cis", "scope_ids", "select_cis", "valid"]
+__all__ = [
+    "CiIndex",
+    "ci_index",
+    "ci_rows",
+    "codes_of",
+    "known_field",
+    "latest_cis",
+    "scope_ids",
+    "select_cis",
+    "valid",
+]
 
 
 class CiIndex:
@@ -113,7 +123,9 @@ async def latest_cis(ctx: Context) -> pl.DataFrame:
     async def build() -> pl.DataFrame:
         index = await ci_index(ctx)
         begun = index.versions.filter(pl.col("valid_from").is_null() | (pl.col("valid_from") <= ctx.now))
-        return begun.sort("ci_id", "valid_from", "ci_code", nulls_last=False).unique("ci_id", keep="last", maintain_order=True)
+        return begun.sort("ci_id", "valid_from", "ci_code", nulls_last=False).unique(
+            "ci_id", keep="last", maintain_order=True
+        )
 
     return await ctx.shared.get(f"latest_cis {format_time(ctx.now)}", build)
 

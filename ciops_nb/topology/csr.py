@@ -232,8 +232,8 @@ class Topology:
         self.code_names = self.cis["ci_code"].unique().sort()
         self.code_number = _places(self.cis["ci_code"], self.code_names).to_numpy().astype(np.int32)
         start, end = _times(self.cis, "valid_from", _LONG_AGO), _times(self.cis, "valid_to", _NEVER)
-        # The last valid version of a node wins: the one that began last, of equals the one of the smallest code.
-        order = np.lexsort((-self.code_number, start, node))
+        # The last valid version of a node wins: the one that began last, of equals the smallest code, the first row.
+        order = np.lexsort((-np.arange(len(node)), -self.code_number, start, node))
         self._version_row = order.astype(np.int32)
         self._version_node, self._version_start, self._version_end = node[order], start[order], end[order]
         self._versions_by_code = np.lexsort((self._version_node, self.code_number[order])).astype(np.int32)

@@ -16,7 +16,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil, isqrt
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -58,7 +58,7 @@ def layered(graph: nx.MultiDiGraph[str], *, focus: str | None = None) -> dict[st
     focus = focus_of(graph, focus)
     web = _Web.of(graph)
     level = _levels(web, focus)
-    limit = max(10, ceil(1.8 * isqrt(len(web.names))))
+    limit = max(10, ceil(2.2 * sqrt(len(web.names))))
     places: dict[str, tuple[float, float]] = {}
     bottom = 0.0
     parts, alone = _parts(web, focus)

@@ -79,8 +79,9 @@ def palette(theme: str) -> Palette:
     Raises:
         BadParameter: there is no such theme.
     """
-    if theme == "light" or theme == "dark":
-        return THEMES[theme]
+    for name, colours in THEMES.items():
+        if name == theme:
+            return colours
     raise BadParameter("theme", theme, "there is no such theme", "Choose light or dark")
 
 
@@ -144,7 +145,6 @@ _RC: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.formatter.use_mathtext": False,
-    "timezone": "UTC",
     "svg.fonttype": "none",
     "svg.hashsalt": "ciops",
     "path.simplify": True,
@@ -194,13 +194,9 @@ def to_svg(figure: Figure, title: str, *, description: str = "", prefix: str = "
         description: A longer account, becomes its ``<desc>``.
         prefix: Put before every id: must differ between two pictures of one page.
     """
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
     stream = io.BytesIO()
     with _style():
-        FigureCanvasSVG(figure).print_svg(
-            stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ET.fromstring(stream.getvalue())  # noqa: S314  # written by matplotlib two lines above
     _strip(root)
     _rename_ids(root, prefix)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from ciops_nb.topology import expand, to_networkx
 from .worlds import LAST, World, moment, worlds
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=80)
 @given(worlds(same_code=False), st.integers(0, LAST), st.integers(1, 8))
 def test_the_graph_holds_the_nodes_and_edges_in_order(world: World, when: int, most: int) -> None:
     snapshot, truth = world.topology().at(when), moment(world, when)
@@ -21,7 +23,9 @@ def test_the_graph_holds_the_nodes_and_edges_in_order(world: World, when: int, m
     )
 
     ids = snapshot.ids(found.nodes)
-    nodes = [(truth.codes[ci], {"ci_id": ci, "hops": hops}) for ci, hops in zip(ids, found.hops.tolist(), strict=True)]
+    nodes: list[Any] = [
+        (truth.codes[ci], {"ci_id": ci, "hops": hops}) for ci, hops in zip(ids, found.hops.tolist(), strict=True)
+    ]
     assert nodes == list(graph.nodes(data=True))
     edges = []
     for here in ids:

@@ -20,7 +20,7 @@ def _edges(snapshot: Snapshot) -> dict[tuple[str, str, str], tuple[int, int]]:
     return dict(zip(ends, zip(snapshot.row.tolist(), snapshot.copies.tolist(), strict=True), strict=True))
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(worlds(), st.integers(-1, LAST + 1))
 def test_a_snapshot_shows_what_is_valid_at_its_moment(world: World, when: int) -> None:
     snapshot, truth = world.topology().at(when), moment(world, when)
@@ -116,9 +116,15 @@ def test_types_nobody_declared_are_named_and_have_no_impact() -> None:
 
 
 def test_an_empty_estate_has_an_empty_snapshot() -> None:
-    empty = {"valid_from": [], "valid_to": []}
+    empty: dict[str, list[str]] = {"valid_from": [], "valid_to": []}
     cis = pl.DataFrame({"ci_id": [], "ci_code": [], **empty})
-    ends = {"source_id": [], "target_id": [], "relation_type": [], "redundancy_group": [], "min_healthy": []}
+    ends: dict[str, list[str]] = {
+        "source_id": [],
+        "target_id": [],
+        "relation_type": [],
+        "redundancy_group": [],
+        "min_healthy": [],
+    }
     snapshot = Topology.build(cis, pl.DataFrame({**ends, **empty}), {}).at(0)
 
     assert len(snapshot) == 0

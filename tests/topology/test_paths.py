@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -10,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ciops_nb.errors import BadParameter
-from ciops_nb.topology import PathsResult, Snapshot, shortest_paths
+from ciops_nb.topology import DIRECTIONS, PathsResult, Snapshot, shortest_paths
 
 from .worlds import (
-    DIRECTIONS,
     LAST,
     TYPES,
     USED_TYPES,
@@ -39,7 +39,7 @@ def _shown(snapshot: Snapshot, result: PathsResult) -> list[list[str]]:
     return [snapshot.ids(np.array(path)) for path in result.paths]
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     worlds(), st.integers(0, LAST), st.integers(0, 7), st.sampled_from((1, 2, 3, 5, 400)),
     st.sampled_from(DIRECTIONS), types_asked, st.data(),
@@ -65,7 +65,7 @@ def test_paths_are_the_first_of_all_simple_paths(
     assert (nx.shortest_path_length(steps, source, target) if linked else None) == result.shortest_hops
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(worlds(), st.integers(0, LAST), st.sampled_from((1, 3)), st.sampled_from(DIRECTIONS), types_asked, st.data())
 def test_a_path_comes_with_the_relations_that_carry_its_steps(
     world: World, when: int, k: int, direction: Any, types: frozenset[str] | None, data: st.DataObject
@@ -87,7 +87,7 @@ def test_a_path_comes_with_the_relations_that_carry_its_steps(
     edges = result.edges
     kinds = [topology.types[number] for number in edges.kind.tolist()]
     ends = list(zip(snapshot.ids(edges.source), snapshot.ids(edges.target), kinds, strict=True))
-    pairs = {pair for path in _shown(snapshot, result) for pair in zip(path, path[1:], strict=False)}
+    pairs = {pair for path in _shown(snapshot, result) for pair in pairwise(path)}
     between = {
         tuple(snapshot.ids(np.array(pair))): sorted(ends[place] for place in places)
         for pair, places in result.between.items()
@@ -130,7 +130,7 @@ def _chain(*codes: str) -> World:
     ids = [f"i{n}" for n in range(len(codes))]
     return World(
         tuple((ci, code, None, None) for ci, code in zip(ids, codes, strict=True)),
-        tuple((here, there, "DEPENDS_ON", None, None, None, None) for here, there in zip(ids, ids[1:], strict=False)),
+        tuple((here, there, "DEPENDS_ON", None, None, None, None) for here, there in pairwise(ids)),
     )
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ciops_nb.errors import BadParameter
-from ciops_nb.topology import Expansion, Snapshot, expand
+from ciops_nb.topology import DIRECTIONS, Expansion, Snapshot, expand
 
-from .worlds import DIRECTIONS, LAST, USED_TYPES, Moment, World, moment, nodes_of, type_numbers, types_asked, worlds
+from .worlds import LAST, USED_TYPES, Moment, World, moment, nodes_of, type_numbers, types_asked, worlds
 
 
 def _shown(snapshot: Snapshot, found: Expansion) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _truth(truth: Moment, roots: set[str], depth: int, steps: Any, most: int | N
     }
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(worlds(), st.integers(0, LAST), st.integers(0, 4), st.sampled_from(DIRECTIONS), types_asked, st.data())
 def test_expand_is_what_a_slow_search_finds_for_every_limit_on_nodes(
     world: World, when: int, depth: int, direction: Any, types: frozenset[str] | None, data: st.DataObject

@@ -20,7 +20,6 @@ TYPES: dict[str, Impact] = {
     "MENTIONS": "none",
 }
 USED_TYPES = (*TYPES, "UNDECLARED")
-DIRECTIONS = ("upstream", "downstream", "either")
 CODES = ("a", "B", "é", "e\u0301", "z", "日本", "\uffff", "𝔘-1", "a-1", "Z")  # 𝔘 is after \uffff, in UTF-16 before
 IDS = ("i0", "i1", "i2", "i3", "i4", "i5", "i6")
 NEVER_A_CI = ("x0", "x1")
@@ -69,9 +68,9 @@ class Moment:
     def key(self, ci: str) -> tuple[str, str]:
         return self.codes[ci], ci
 
-    def steps(self, direction: str, types: Iterable[str]) -> nx.DiGraph:
+    def steps(self, direction: str, types: Iterable[str]) -> nx.DiGraph[str]:
         """The steps a search may take."""
-        graph: Any = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(self.codes)
         for source, target, kind in self.edges:
             if kind in types:

@@ -1,0 +1,36 @@
+# Everything a newcomer needs: `make demo` and `make test` each make .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint types wheel clean
+
+demo: $(READY)
+	$(BIN)/ciops-nb demo --estate data/demo --out incident-demo.html
+
+test: lint types $(READY)
+	$(BIN)/python -m pytest
+	$(MAKE) wheel
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+# The wheel is built without a network and imported from a folder of its own, without the sources.
+wheel: $(READY)
+	rm -rf .bench/wheel && mkdir -p .bench/wheel
+	$(BIN)/python -m build --wheel --no-isolation --outdir .bench/wheel .
+	$(BIN)/python -m pip install -q --no-deps --no-index --target .bench/wheel/site .bench/wheel/*.whl
+	cd .bench/wheel && PYTHONPATH=site ../../$(BIN)/python -c "import ciops_nb; assert 'site' in ciops_nb.__file__; ciops_nb.connect; print('wheel', ciops_nb.__version__)"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv .bench build dist .mypy_cache .ruff_cache

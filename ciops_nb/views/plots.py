@@ -1,0 +1,1123 @@
+"""Pictures of what the tools return: plain functions from a frame or a graph to a matplotlib Figure.
+
+No pyplot, so nothing global is touched and nothing appears by itself. Colours are those of Okabe and Ito; whatever a
+colour says, a shape or a word says too. An empty answer gives a figure that says so. How a figure becomes SVG is in
+``svg``, where its nodes stand in ``layout``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from ciops_nb.errors import BadParameter
+from ciops_nb.estate.times import parse_time
+from ciops_nb.views.layout import focus_of, impact_of, layered, layers
+from ciops_nb.views.svg import Palette, palette, shorten, styled, text_columns, to_svg, visible
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["movers", "series", "timeline", "to_svg", "topology"]
+
+Place: TypeAlias = tuple[float, float]
+Marked: TypeAlias = Mapping[str, str] | Iterable[str] | None
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WIDTH = 11.0  # inches: a page of a report
+_EM = 0.0086  # inches: width of a column of text at 1 pt in DejaVu Sans, with a little air
+
+
+def _wide(text: str, points: float) -> float:
+    """About how many inches wide *text* is."""
+    return text_columns(text) * points * _EM
+
+
+def _figure(width: float, height: float, colours: Palette) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure((width, height), facecolor=colours.surface, edgecolor=colours.surface)
+
+
+def _sheet(width: float, height: float, colours: Palette) -> tuple[Figure, Axes]:
+    """A figure with one invisible pair of axes whose unit is the inch."""
+    figure = _figure(width, height, colours)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
+    return figure, axes
+
+
+def _nothing(text: str, colours: Palette) -> Figure:
+    figure, axes = _sheet(7, 1.1, colours)
+    axes.text(3.5, 0.55, text, ha="center", va="center", fontsize=10, color=colours.muted)
+    return figure
+
+
+# --- legends --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Legend:
+    """Entries side by side, broken into lines: a sample, then a word; below them whole sentences."""
+
+    width: float
+    entries: list[tuple[str, float, Callable[[Axes, float, float], None]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    pitch: float = 0.2
+
+    def add(self, text: str, draw: Callable[[Axes, float, float], None], wide: float = 0.16) -> None:
+        self.entries.append((visible(text), wide, draw))
+
+    def add_line(self, text: str, colour: str, dashes: Any, width: float, arrow: bool = False) -> None:
+        self.add(text, _line_sample(colour, dashes, width, arrow), 0.34)
+
+    def _places(self) -> list[tuple[float, int]]:
+        places, x, line = [], 0.0, 0
+        for text, wide, _ in self.entries:
+            needed = wide + 0.1 + _wide(text, 7.5) + 0.18
+            if x and x + needed > self.width:
+                x, line = 0.0, line + 1
+            places.append((x, line))
+            x += needed
+        return places
+
+    def height(self) -> float:
+        lines = self._places()[-1][1] + 1 if self.entries else 0
+        return self.pitch * (lines + len(self.notes)) + 0.1
+
+    def draw(self, axes: Axes, left: float, top: float, colours: Palette) -> None:
+        line = -1
+        for (text, wide, sample), (x, line) in zip(self.entries, self._places(), strict=True):
+            y = top - self.pitch * (line + 0.5)
+            sample(axes, left + x + wide / 2, y)
+            axes.text(left + x + wide + 0.1, y, text, fontsize=7.5, color=colours.muted, va="center_baseline")
+        for i, note in enumerate(self.notes):
+            y = top - self.pitch * (line + i + 1.5)
+            axes.text(left, y, note, fontsize=7.5, color=colours.muted, va="center_baseline")
+
+
+def _marker_sample(marker: str, face: str, edge: str, size: float = 38) -> Callable[[Axes, float, float], None]:
+    def draw(axes: Axes, x: float, y: float) -> None:
+        axes.scatter([x], [y], s=size, marker=marker, facecolors=face, edgecolors=edge, linewidths=1, zorder=5)
+
+    return draw
+
+
+def _line_sample(colour: str, dashes: Any, width: float, arrow: bool = False) -> Callable[[Axes, float, float], None]:
+    def draw(axes: Axes, x: float, y: float) -> None:
+        axes.plot([x - 0.17, x + 0.17], [y, y], color=colour, linestyle=dashes, linewidth=width)
+        if arrow:
+            axes.scatter([x + 0.15], [y], s=18, marker=">", color=colour, linewidths=0)
+
+    return draw
+
+
+# --- topology -------------------------------------------------------------------------------------------------------
+
+_CARDS = 90  # nodes up to which each is a card with its names; beyond, a dot
+_COLUMNS = 9  # of cards side by side
+_FEW = 40  # edges up to which none need stand back
+_SHAPES = {"SYSTEM": "h", "SW": "o", "HW": "s"}
+_MORE_SHAPES = ("^", "D", "p", "v", "P", "*", "X", "8")
+_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2)), (0, (8, 2)))
+_RELATIONS = {
+    "DEPENDS_ON": ("blue", 0),
+    "RUNS_ON": ("green", 1),
+    "USES": ("orange", 2),
+    "DEPLOYED_ON": ("purple", 3),
+    "COMPOSED_OF": ("muted", 0),
+    "CONNECTED_TO": ("muted", 2),
+    "PROTECTED_BY": ("sky", 4),
+}
+
+
+@styled
+def topology(
+    graph: nx.MultiDiGraph[str], *, focus: str | None = None, highlight: Marked = None, theme: str = "light"
+) -> Figure:
+    """Draw how configuration items hang together: needs on the left, what is hurt when they fail on the right.
+
+    Up to 90 items each is a card with its code; beyond that a dot, and the ones that matter are named.
+
+    Args:
+        graph: As ``graph_expand`` or ``graph_path`` returns it; ``graph.graph["frontier"]`` gives the "+n" badges.
+        focus: The item to stand out; by default the one root of the graph.
+        highlight: Codes of the items that are hurt, or a mapping from code to a short reason.
+        theme: ``"light"`` or ``"dark"``.
+
+    Raises:
+        ItemNotFound: *focus* is not in the graph.
+        BadParameter: no such theme.
+    """
+    colours = palette(theme)
+    if not len(graph):
+        return _nothing("No configuration items to draw.", colours)
+    return _Topology(graph, focus_of(graph, focus), _reasons(highlight, graph), colours).draw()
+
+
+def _reasons(marked: Marked, graph: nx.MultiDiGraph[str]) -> dict[str, str]:
+    if marked is None:
+        return {}
+    pairs = marked.items() if isinstance(marked, Mapping) else ((code, "") for code in marked)
+    return {str(code): visible(reason or "") for code, reason in pairs if code in graph}
+
+
+class _Topology:
+    """One picture of a graph, in inches."""
+
+    def __init__(self, graph: nx.MultiDiGraph[str], focus: str | None, hurt: dict[str, str], colours: Palette) -> None:
+        self.graph, self.focus, self.hurt, self.colours = graph, focus, hurt, colours
+        self.hidden = {item["ci_code"]: int(item["count"]) for item in graph.graph.get("frontier") or ()}
+        spots = layered(graph, focus=focus)
+        self.codes = list(spots)
+        xs, ys = np.array([spots[code] for code in self.codes]).T
+        columns = float(xs.max() - xs.min()) + 1
+        rows = float(ys.max() - ys.min()) + 1
+        self.cards = len(spots) <= _CARDS and columns <= _COLUMNS
+        if self.cards:
+            pitch, row = min(2.3, max(1.32, WIDTH / columns)), 0.52
+            self.half = ((pitch - 0.42) / 2, 0.185)
+        else:
+            pitch, row = WIDTH / max(columns, 6), min(0.26, 13 / rows)
+            radius = min(0.075, row * 0.36, pitch * 0.2)
+            self.half = (radius, radius)
+        self.pitch = pitch
+        self.legend = _Legend(max(columns * pitch, 6.0))
+        self.width = self.legend.width + 0.4
+        self.head = 0.5 if focus is not None else 0.3
+        self._fill_legend()
+        self.foot = self.legend.height() + 0.1
+        self.height = rows * row + self.head + self.foot
+        left = (self.width - columns * pitch) / 2 + pitch / 2
+        self.at = {
+            code: (left + (x - xs.min()) * pitch, self.foot + (y - ys.min() + 0.5) * row)
+            for code, x, y in zip(self.codes, xs.tolist(), ys.tolist(), strict=True)
+        }
+
+    # What things look like
+
+    def _types(self) -> dict[str, tuple[str, str]]:
+        """Shape and colour of each ci_type, those known first."""
+        present = sorted({str(data.get("ci_type") or "?") for _, data in self.graph.nodes(data=True)})
+        hues = {"SYSTEM": self.colours.purple, "SW": self.colours.blue, "HW": self.colours.orange}
+        others = [name for name in present if name not in _SHAPES]
+        looks = {name: (_SHAPES[name], hues[name]) for name in _SHAPES if name in present}
+        for i, name in enumerate(others):
+            looks[name] = (_MORE_SHAPES[i % len(_MORE_SHAPES)], self.colours.hues()[(i + 2) % 6])
+        return looks
+
+    def _relations(self) -> dict[str, tuple[str, Any, bool]]:
+        """Colour, dashes and whether there is an arrow, of each relation type."""
+        impacts = {
+            str(d.get("relation_type") or "related"): impact_of(d.get("relation_type"), d) for *_, d in self._edges()
+        }
+        looks = {}
+        others = [name for name in sorted(impacts) if name not in _RELATIONS]
+        for name in sorted(impacts):
+            if name in _RELATIONS:
+                role, dash = _RELATIONS[name]
+                colour = getattr(self.colours, role)
+            else:
+                place = others.index(name)
+                colour, dash = self.colours.hues()[place % 6], (place + 1) % len(_DASHES)
+            looks[name] = (colour, _DASHES[dash], impacts[name] in ("target_to_source", "source_to_target"))
+        return looks
+
+    def _edges(self) -> list[tuple[str, str, dict[str, Any]]]:
+        edges = [(a, b, data) for a, b, data in self.graph.edges(data=True) if a != b]
+        return sorted(edges, key=lambda e: (str(e[2].get("relation_type") or "related"), str(e[0]), str(e[1])))
+
+    def _fill_legend(self) -> None:
+        colours, legend = self.colours, self.legend
+        for name, (shape, colour) in self._types().items():
+            legend.add(name, _marker_sample(shape, colour, colours.ink))
+        if self.hurt:
+            legend.add("hurt", _marker_sample("o", colours.alarm_tint, colours.alarm, 70))
+        if self.focus is not None:
+            legend.add("focus", _marker_sample("o", colours.focus_tint, colours.blue, 70))
+        for name, (colour, dashes, arrow) in self._relations().items():
+            legend.add_line(name, colour, dashes, 1.3, arrow)
+        if self.hidden:
+            legend.notes.append("+n: n more neighbours of this item are not in the graph.")
+        if not self.cards:
+            legend.notes.append("")  # its place; said once it is known how many found room
+
+    # Drawing
+
+    def draw(self) -> Figure:
+        figure, self.axes = _sheet(self.width, self.height, self.colours)
+        self._draw_head()
+        self._draw_edges()
+        if self.cards:
+            self._draw_cards()
+        else:
+            self._draw_dots()
+        self.legend.draw(self.axes, 0.2, self.foot - 0.1, self.colours)
+        return figure
+
+    def _draw_head(self) -> None:
+        style: dict[str, Any] = {"fontsize": 7.5, "color": self.colours.muted, "va": "center_baseline"}
+        if self.focus is None:
+            self.axes.text(0.2, self.height - 0.16, "◀ what is needed", ha="left", **style)
+            self.axes.text(self.width - 0.2, self.height - 0.16, "what is hurt when it fails ▶", ha="right", **style)
+            return
+        spans: dict[int, list[float]] = {}
+        for code, level in layers(self.graph, focus=self.focus).items():
+            spans.setdefault(level, []).append(self.at[code][0])
+        for level, xs in sorted(spans.items()):
+            left, right = min(xs) - self.pitch * 0.42, max(xs) + self.pitch * 0.42
+            text = _hops_text(level, right - left, alone=len(xs) == 1)
+            self.axes.text((left + right) / 2, self.height - 0.2, text, ha="center", **style)
+            self.axes.plot([left, right], [self.height - 0.34] * 2, color=self.colours.faint, linewidth=1)
+
+    def _draw_edges(self) -> None:
+        from matplotlib.collections import PolyCollection
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path
+
+        looks = self._relations()
+        curves: dict[tuple[str, bool], list[tuple[Sequence[Place], Place]]] = {}
+        ports = self._ports()
+        few = len(ports) <= _FEW
+        for number, (source, target, data) in enumerate(self._edges()):
+            strong = few or self.focus in (source, target) or {source, target} <= set(self.hurt)
+            points, tip = self._curve(source, target, ports[number])
+            name = str(data.get("relation_type") or "related")
+            curves.setdefault((name, strong), []).append((points, tip))
+        for (name, strong), found in sorted(curves.items()):
+            colour, dashes, arrow = looks[name]
+            alpha, width = (0.9, 1.2) if strong else (0.6, 0.8) if self.cards else (0.35, 0.6)
+            vertices = [point for points, _ in found for point in points]
+            codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4] * len(found)
+            path = Path(vertices, codes)
+            style: dict[str, Any] = {"linewidth": width, "linestyle": dashes, "alpha": alpha, "zorder": 2 + strong}
+            self.axes.add_patch(PathPatch(path, facecolor="none", edgecolor=colour, **style))
+            if arrow:
+                size = 0.07 if self.cards else 0.045
+                heads = [_arrow_head(points[-1], tip, size) for points, tip in found]
+                self.axes.add_collection(
+                    PolyCollection(heads, facecolors=colour, edgecolors="none", alpha=alpha, zorder=3), autolim=False
+                )
+
+    def _ports(self) -> list[tuple[float, float]]:
+        """For each edge how far above the middle it leaves and enters, so that edges do not run together."""
+        edges = self._edges()
+        ends: dict[tuple[str, int], list[tuple[float, int, int]]] = {}
+        for number, (source, target, _) in enumerate(edges):
+            for which, (own, other) in enumerate(((source, target), (target, source))):
+                side = self._side(own, other)
+                ends.setdefault((own, side), []).append((self.at[other][1], number, which))
+        offsets = [[0.0, 0.0] for _ in edges]
+        room = self.half[1] * (1.3 if self.cards else 0.0)
+        for found in ends.values():
+            found.sort()
+            step = min(0.09, room / max(1, len(found) - 1))
+            for i, (_, number, which) in enumerate(found):
+                offsets[number][which] = (i - (len(found) - 1) / 2) * step
+        return [(a, b) for a, b in offsets]
+
+    def _side(self, own: str, other: str) -> int:
+        """On which side of *own* the edge to *other* leaves; two of one column are joined on their right."""
+        return -1 if self.at[other][0] < self.at[own][0] - 1e-6 else 1
+
+    def _curve(self, source: str, target: str, ports: tuple[float, float]) -> tuple[Sequence[Place], Place]:
+        """A Bézier curve with level ends, and the direction in which it arrives."""
+        side, far = self._side(source, target), self._side(target, source)
+        x0, y0 = self.at[source][0] + side * self.half[0], self.at[source][1] + ports[0]
+        x1, y1 = self.at[target][0] + far * self.half[0], self.at[target][1] + ports[1]
+        if side == far:
+            bend = min(0.36, 0.12 + 0.06 * abs(y1 - y0)) * 1.33 if self.cards else min(0.5, 0.1 + 0.2 * abs(y1 - y0))
+        else:
+            bend = max(0.5 * abs(x1 - x0), 0.05)
+        return [(x0, y0), (x0 + side * bend, y0), (x1 + far * bend, y1), (x1, y1)], (-far, 0.0)
+
+    def _draw_cards(self) -> None:
+        from matplotlib.patches import FancyBboxPatch
+
+        axes, colours, (w, h) = self.axes, self.colours, self.half
+        types = self._types()
+        texts = [self._kind_and_hops(code, data) for code, data in self.graph.nodes(data=True)]
+        # All cards or none: the heading of a column tells the hops too, where there is a focus.
+        self.tell_hops = all(_wide(text, 6.2) <= 2 * w - 0.34 for text in texts)
+        for code in self.codes:
+            x, y = self.at[code]
+            data = self.graph.nodes[code]
+            face, edge, line = self._card_look(code)
+            box = FancyBboxPatch(
+                (x - w, y - h), 2 * w, 2 * h, boxstyle="round,pad=0,rounding_size=0.05",
+                facecolor=face, edgecolor=edge, linewidth=line, zorder=4,
+            )  # fmt: skip
+            axes.add_patch(box)
+            shape, colour = types[str(data.get("ci_type") or "?")]
+            axes.scatter(
+                [x - w + 0.15],
+                [y],
+                s=62,
+                marker=shape,
+                facecolors=colour,
+                edgecolors=colours.ink,
+                linewidths=0.8,
+                zorder=5,
+            )
+            room = 2 * w - 0.34
+            first, second = visible(code), self._second_line(code, data)
+            weight = "bold" if code == self.focus or code in self.hurt else "normal"
+            points = 7.5 if weight == "normal" else 7.0
+            common: dict[str, Any] = {"va": "center_baseline", "zorder": 6}
+            axes.text(
+                x - w + 0.29,
+                y + 0.075,
+                shorten(first, room / points / _EM),
+                fontsize=points,
+                weight=weight,
+                color=colours.ink,
+                **common,
+            )
+            tone = colours.alarm if self.hurt.get(code) else colours.muted
+            axes.text(x - w + 0.29, y - 0.085, shorten(second, room / 6.2 / _EM), fontsize=6.2, color=tone, **common)
+            if code in self.hurt:
+                self._badge(x + w, y + h, "!", colours.alarm, colours.surface)
+            if code in self.hidden:
+                self._badge(x + w, y - h, f"+{self.hidden[code]}", colours.panel, colours.ink)
+
+    def _card_look(self, code: str) -> tuple[str, str, float]:
+        colours = self.colours
+        if code == self.focus:
+            return colours.alarm_tint if code in self.hurt else colours.focus_tint, colours.blue, 2.2
+        if code in self.hurt:
+            return colours.alarm_tint, colours.alarm, 1.6
+        return colours.panel, colours.faint, 1.0
+
+    def _second_line(self, code: str, data: Mapping[str, Any]) -> str:
+        if self.hurt.get(code):
+            return self.hurt[code]
+        return self._kind_and_hops(code, data) if self.tell_hops else _kind_text(data)
+
+    def _kind_and_hops(self, code: str, data: Mapping[str, Any]) -> str:
+        hops = data.get("hops")
+        if code == self.focus or hops is None:
+            return _kind_text(data)
+        return f"{_kind_text(data)} · {hops} hop{'' if hops == 1 else 's'}"
+
+    def _badge(self, x: float, y: float, text: str, face: str, ink: str) -> None:
+        width = max(0.16, _wide(text, 6.2) + 0.09)
+        from matplotlib.patches import FancyBboxPatch
+
+        left = x - width + 0.06
+        box = FancyBboxPatch(
+            (left, y - 0.075), width, 0.15, boxstyle="round,pad=0,rounding_size=0.07",
+            facecolor=face, edgecolor=self.colours.muted, linewidth=0.8, zorder=7,
+        )  # fmt: skip
+        self.axes.add_patch(box)
+        self.axes.text(
+            left + width / 2,
+            y - 0.004,
+            text,
+            fontsize=6.2,
+            weight="bold",
+            color=ink,
+            ha="center",
+            va="center_baseline",
+            zorder=8,
+        )
+
+    def _draw_dots(self) -> None:
+        axes, colours = self.axes, self.colours
+        size = (self.half[0] * 2 * 72) ** 2
+        for name, (shape, colour) in self._types().items():
+            codes = [c for c in self.codes if str(self.graph.nodes[c].get("ci_type") or "?") == name]
+            xs, ys = zip(*(self.at[c] for c in codes), strict=True)
+            axes.scatter(
+                xs, ys, s=size, marker=shape, facecolors=colour, edgecolors=colours.ink, linewidths=0.5, zorder=5
+            )
+        for codes, edge, scale in (
+            (sorted(self.hurt), colours.alarm, 3.2),
+            ([self.focus] if self.focus else [], colours.blue, 5),
+        ):
+            if codes:
+                xs, ys = zip(*(self.at[str(c)] for c in codes), strict=True)
+                axes.scatter(
+                    xs, ys, s=size * scale, marker="o", facecolors="none", edgecolors=edge, linewidths=1.8, zorder=6
+                )
+        self._name_dots()
+
+    def _name_dots(self) -> None:
+        """Name as many as find room, the focus and the hurt first, then the critical and the well connected."""
+        named = 0
+        taken = [(x - self.half[0], y - self.half[1], x + self.half[0], y + self.half[1]) for x, y in self.at.values()]
+        boxes = np.array(taken)
+        for code in sorted(self.codes, key=self._importance)[:120]:
+            key = code == self.focus or code in self.hurt
+            text = ("! " if code in self.hurt else "") + shorten(visible(code), 24)
+            if code in self.hidden:
+                text += f" +{self.hidden[code]}"
+            points = 7.5 if key else 6.5
+            place = self._free(self.at[code], _wide(text, points) + 0.03, points / 72 * 1.25, boxes, key)
+            if place is None:
+                continue
+            named += 1
+            x0, y0, x1, y1 = place
+            boxes = np.vstack([boxes, [place]])
+            tone = self.colours.alarm if code in self.hurt else self.colours.ink
+            backing = {"facecolor": self.colours.surface, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
+            self.axes.text(
+                (x0 + x1) / 2, (y0 + y1) / 2, text, fontsize=points, weight="bold" if key else "normal", color=tone,
+                ha="center", va="center_baseline", bbox=backing, zorder=8,
+            )  # fmt: skip
+        self.legend.notes[-1] = f"{named} of {len(self.codes)} items are named: the most important that found room."
+
+    def _importance(self, code: str) -> tuple[Any, ...]:
+        rank = self.graph.nodes[code].get("criticality")
+        return code != self.focus, code not in self.hurt, -(rank or 0), -self.graph.degree(code), code
+
+    def _free(
+        self, at: Place, wide: float, high: float, boxes: Any, must: bool
+    ) -> tuple[float, float, float, float] | None:
+        x, y = at
+        gap = self.half[0] + (0.07 if must else 0.02)
+        corners = (
+            (x + gap, y - high / 2),
+            (x - gap - wide, y - high / 2),
+            (x - wide / 2, y + gap),
+            (x - wide / 2, y - gap - high),
+        )
+        inside = [c for c in corners if c[0] > 0.05 and c[0] + wide < self.width - 0.05]
+        for left, low in inside:
+            hit = (boxes[:, 0] < left + wide) & (boxes[:, 2] > left) & (boxes[:, 1] < low + high) & (boxes[:, 3] > low)
+            if not hit.any():
+                return left, low, left + wide, low + high
+        if not must or not inside:
+            return None
+        return inside[0][0], inside[0][1], inside[0][0] + wide, inside[0][1] + high
+
+
+def _kind_text(data: Mapping[str, Any]) -> str:
+    return visible(data.get("ci_subtype") or data.get("ci_type") or "")
+
+
+def _hops_text(level: int, room: float, alone: bool) -> str:
+    """The heading of a column, as long as there is room for."""
+    if level == 0:
+        return "focus" if alone or room < _wide("focus and peers", 7.5) else "focus and peers"
+    way = "upstream" if level < 0 else "downstream"
+    hops = f"{abs(level)} hop{'' if abs(level) == 1 else 's'}"
+    for text in (f"{hops} {way}", f"{abs(level)} {way}", f"{abs(level)} {'up' if level < 0 else 'down'}"):
+        if _wide(text, 7.5) < room:
+            return text
+    return f"{level:+d}"
+
+
+def _arrow_head(end: Place, way: Place, size: float) -> list[Place]:
+    (x, y), dx = end, way[0]
+    return [(x, y), (x - dx * size, y + size * 0.5), (x - dx * size, y - size * 0.5)]
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+
+def _rows(frame: Any, columns: Mapping[str, bool], name: str) -> pl.DataFrame:
+    """The asked columns of a pandas or polars frame as polars; those that may be missing are filled with null."""
+    present = [str(column) for column in getattr(frame, "columns", ())]
+    lacking = [column for column, needed in columns.items() if needed and column not in present]
+    if lacking or not hasattr(frame, "columns"):
+        raise BadParameter(
+            name, type(frame).__name__, f"has no column {', '.join(lacking) or 'at all'}",
+            f"Give a frame with the columns {', '.join(columns)}",
+        )  # fmt: skip
+    wanted = [column for column in columns if column in present]
+    rows = frame.select(wanted) if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame[wanted])
+    times = [column for column in wanted if column in ("ts", "start_at", "end_at", "moved_at")]
+    rows = rows.with_columns(_as_time(rows, column, name) for column in times)
+    return rows.with_columns(pl.lit(None).alias(column) for column in columns if column not in present)
+
+
+def _as_time(rows: pl.DataFrame, column: str, name: str) -> pl.Expr:
+    kind = rows.schema[column]
+    if isinstance(kind, pl.Datetime):
+        zoned = (
+            pl.col(column).dt.replace_time_zone("UTC")
+            if kind.time_zone is None
+            else pl.col(column).dt.convert_time_zone("UTC")
+        )
+        return zoned.cast(pl.Datetime("us", "UTC"))
+    if rows[column].null_count() == rows.height:
+        return pl.col(column).cast(pl.Datetime("us", "UTC"))
+    raise BadParameter(name, column, f"holds {kind}, not times", "Give a column of datetimes")
+
+
+def _moment(value: Any) -> datetime | None:
+    return None if value is None else parse_time(value, tz=UTC)
+
+
+def _window(value: Any) -> tuple[datetime, datetime] | None:
+    if value is None:
+        return None
+    parts = value.split("/") if isinstance(value, str) else list(value)
+    if len(parts) != 2:
+        raise BadParameter("window", value, "is not a pair of times", "Give (start, end)")
+    start, end = (parse_time(part, tz=UTC) for part in parts)
+    return min(start, end), max(start, end)
+
+
+def _clock(moment: datetime, span: timedelta) -> str:
+    """A time as long as it needs to be in a picture of *span*."""
+    return f"{moment:%H:%M:%S}" if span < timedelta(days=1) else f"{moment:%m-%d %H:%M}"
+
+
+def _days(moment: datetime) -> float:
+    """Days since 1970, the unit of matplotlib's axes of time."""
+    return (moment - _EPOCH) / timedelta(days=1)
+
+
+def _time_axis(axes: Axes, start: datetime, end: datetime, colours: Palette, labels: bool = True) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    axes.set_xlim(_days(start), _days(end))
+    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    # The day is said once in the label below, so midnight is shown with its date and nothing else needs it.
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC, show_offset=False))  # type: ignore[no-untyped-call]
+    axes.tick_params(colors=colours.muted, labelsize=7, length=3, labelbottom=labels)
+    for spine in axes.spines.values():
+        spine.set_color(colours.faint)
+
+
+def _span_text(start: datetime, end: datetime) -> str:
+    first, last = start.date(), end.date()
+    return f"{first} UTC" if first == last else f"{first} to {last} UTC"
+
+
+def _padded(start: datetime, end: datetime, share: float = 0.02) -> tuple[datetime, datetime]:
+    length = end - start
+    if length <= timedelta(0):
+        return start - timedelta(minutes=30), end + timedelta(minutes=30)
+    return start - length * share, end + length * share
+
+
+# --- timeline -------------------------------------------------------------------------------------------------------
+
+_KINDS = {
+    "incident": ("*", "vermillion", 1.7),
+    "change": ("D", "purple", 0.8),
+    "maintenance": ("s", "green", 0.9),
+    "event": ("o", "orange", 0.8),
+}
+_KIND_ROWS = 8
+_HISTORY = {
+    "start_at": True, "end_at": False, "kind": True, "type": False, "ci_code": False, "severity": False, "title": False,
+    "record_id": False,
+}  # fmt: skip
+
+
+@dataclass
+class _Mark:
+    """One record of history in a picture: where it starts and ends, and what it is called."""
+
+    kind: str
+    code: str
+    start: datetime
+    end: datetime | None
+    severity: int | None
+    title: str
+    row: int = 0
+    label: str = ""
+    leftward: bool = False
+
+    @property
+    def open(self) -> bool:
+        return self.kind == "incident" and self.end is None
+
+    @property
+    def weight(self) -> int:
+        """How much it matters: an incident or a change is something to see, an event by its severity."""
+        return {"incident": 9, "change": 7, "maintenance": 6}.get(self.kind, self.severity or 0)
+
+    def name(self) -> str:
+        grade = f"S{self.severity} " if self.severity else ""
+        return shorten(f"{grade}{self.code} · {self.title}" if self.code else f"{grade}{self.title}", 52)
+
+
+def _marks(history: Any, name: str = "history") -> list[_Mark]:
+    rows = (
+        _rows(history, _HISTORY, name)
+        .filter(pl.col("start_at").is_not_null())
+        .sort("start_at", "kind", "record_id", "ci_code")
+    )
+    return [
+        _Mark(
+            str(r["kind"]), visible(r["ci_code"] or ""), r["start_at"], r["end_at"],
+            None if r["severity"] is None else int(r["severity"]), visible(r["title"] or r["type"] or ""),
+        )
+        for r in rows.iter_rows(named=True)
+    ]  # fmt: skip
+
+
+def _kind_look(kind: str, colours: Palette) -> tuple[str, str, float]:
+    marker, role, scale = _KINDS.get(kind, ("P", "blue", 0.9))
+    return marker, getattr(colours, role), scale
+
+
+@styled
+def timeline(history: Any, *, at: Any = None, theme: str = "light") -> Figure:
+    """Draw what happened when: a lane for each kind, a marker for each record, a bar where it took time.
+
+    Args:
+        history: A frame of ``history_recent``: start_at, end_at, kind, type, ci_code, severity, title.
+        at: The moment in question, drawn as a line.
+        theme: ``"light"`` or ``"dark"``.
+
+    Raises:
+        BadParameter: a column is missing, or no such theme.
+        BadTimeRange: *at* is not a time.
+    """
+    colours = palette(theme)
+    marks, moment = _marks(history), _moment(at)
+    if not marks:
+        return _nothing("No events, changes, maintenance or incidents in this range.", colours)
+    ends = [m.end or m.start for m in marks] + ([moment] if moment else [])
+    start, end = _padded(min(m.start for m in marks), max(ends))
+    kinds = [k for k in _KINDS if any(m.kind == k for m in marks)]
+    kinds += sorted({m.kind for m in marks} - set(kinds))
+    room = WIDTH - 1.35
+    lanes = {kind: _stack([m for m in marks if m.kind == kind], start, end, room) for kind in kinds}
+    unnamed = sum(not m.label for m in marks)
+    return _draw_timeline(lanes, marks, (start, end), moment, unnamed, colours)
+
+
+def _stack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> int:
+    """Give the marks of one lane rows so that neither they nor their titles overlap; the number of rows.
+
+    Where there are too many, the lesser ones go without a title.
+    """
+    for least in (0, 3, 4, 5, 10):
+        for mark in marks:
+            mark.label = mark.name() if mark.weight >= least else ""
+        rows = _pack(marks, start, end, room)
+        if rows <= _KIND_ROWS:
+            return rows
+    for mark in marks:
+        mark.row = min(mark.row, _KIND_ROWS - 1)
+    return _KIND_ROWS
+
+
+def _pack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> int:
+    scale = room / ((end - start) / timedelta(days=1))
+    first = _days(start)
+    taken: list[list[tuple[float, float]]] = []
+    for mark in marks:
+        left = (_days(mark.start) - first) * scale
+        right = room if mark.open else (_days(mark.end or mark.start) - first) * scale
+        wide = _wide(mark.label, 6.5) + 0.1 if mark.label else 0.0
+        mark.leftward = (mark.open or right + 0.1 + wide > room) and left - 0.1 - wide >= 0
+        low, high = (left - 0.1 - wide, right + 0.09) if mark.leftward else (left - 0.09, right + 0.1 + wide)
+        for row, spans in enumerate(taken):
+            if all(high <= a or low >= b for a, b in spans):
+                mark.row = row
+                spans.append((low, high))
+                break
+        else:
+            mark.row = len(taken)
+            taken.append([(low, high)])
+    return len(taken)
+
+
+def _draw_timeline(
+    lanes: dict[str, int],
+    marks: list[_Mark],
+    span: tuple[datetime, datetime],
+    moment: datetime | None,
+    unnamed: int,
+    colours: Palette,
+) -> Figure:
+    pitch, gap = 0.19, 0.12
+    legend = _Legend(WIDTH - 0.4)
+    for word, face in (
+        ("severity 4–5", colours.vermillion),
+        ("severity 3", colours.orange),
+        ("lower or none", colours.surface),
+    ):
+        legend.add(word, _marker_sample("o", face, colours.ink))
+    for kind in lanes:
+        legend.add(kind, _marker_sample(_kind_look(kind, colours)[0], colours.muted, colours.ink))
+    if any(mark.open for mark in marks):
+        legend.notes.append("A dashed bar: not resolved by the end of the picture.")
+    if unnamed:
+        legend.notes.append(f"{unnamed} of {len(marks)} records are drawn without their title, for want of room.")
+    inside = sum(lanes.values()) * pitch + gap * len(lanes)
+    foot, head = legend.height() + 0.5, 0.25
+    height = inside + foot + head
+    figure, sheet = _sheet(WIDTH, height, colours)
+    axes = figure.add_axes((1.15 / WIDTH, foot / height, (WIDTH - 1.35) / WIDTH, inside / height), facecolor="none")
+    axes.set_ylim(inside, 0)
+    top = 0.0
+    for number, (kind, rows) in enumerate(lanes.items()):
+        deep = rows * pitch + gap
+        if number % 2 == 0:
+            axes.axhspan(top, top + deep, color=colours.panel, linewidth=0, zorder=0)
+        count = sum(m.kind == kind for m in marks)
+        sheet.text(
+            1.05,
+            foot + inside - top - deep / 2,
+            f"{visible(kind)} ({count})",
+            ha="right",
+            va="center_baseline",
+            fontsize=8,
+            color=colours.ink,
+        )
+        _draw_marks(axes, [m for m in marks if m.kind == kind], top + gap / 2 + pitch / 2, pitch, span, colours)
+        top += deep
+    _time_axis(axes, *span, colours)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(_span_text(*span), fontsize=7, color=colours.muted)
+    if moment is not None:
+        axes.axvline(_days(moment), color=colours.ink, linewidth=1.4, zorder=3)
+        axes.text(
+            _days(moment),
+            -0.05,
+            f"at {_clock(moment, span[1] - span[0])}",
+            fontsize=7,
+            color=colours.ink,
+            ha="center",
+            va="bottom",
+        )
+    legend.draw(sheet, 0.2, legend.height(), colours)
+    return figure
+
+
+def _draw_marks(
+    axes: Axes, marks: list[_Mark], first: float, pitch: float, span: tuple[datetime, datetime], colours: Palette
+) -> None:
+    scale = (WIDTH - 1.35) / (_days(span[1]) - _days(span[0]))
+    for mark in marks:
+        x, y = _days(mark.start), first + mark.row * pitch
+        shape, colour, size = _kind_look(mark.kind, colours)
+        stop = _days(mark.end) if mark.end else _days(span[1]) if mark.open else x
+        if stop > x:
+            dashes = (0, (0.8, 0.4)) if mark.open else "-"
+            axes.plot(
+                [x, stop],
+                [y, y],
+                color=colour,
+                linewidth=5,
+                alpha=0.55,
+                solid_capstyle="butt",
+                linestyle=dashes,
+                zorder=2,
+            )
+        grade = mark.severity or 0
+        face = colours.vermillion if grade >= 4 else colours.orange if grade == 3 else colours.surface
+        area = (34 + 7 * max(0, grade - 2)) * size
+        axes.scatter([x], [y], s=area, marker=shape, facecolors=face, edgecolors=colours.ink, linewidths=0.8, zorder=5)
+        if mark.label:
+            where, side = (x - 0.1 / scale, "right") if mark.leftward else (stop + 0.1 / scale, "left")
+            tone = colours.ink if grade >= 4 or mark.weight >= 6 else colours.muted
+            axes.text(where, y, mark.label, fontsize=6.5, color=tone, ha=side, va="center_baseline", zorder=4)
+
+
+# --- series ---------------------------------------------------------------------------------------------------------
+
+_PANELS = 24
+_POINTS = 700  # of one line: more than two per pixel column tell nothing
+_SERIES = {"ts": True, "ci_code": True, "metric": True, "series": False, "value": True}
+
+
+@styled
+def series(frame: Any, *, history: Any = None, at: Any = None, window: Any = None, theme: str = "light") -> Figure:
+    """Draw series as small multiples over one axis of time, with what happened drawn over every one.
+
+    Args:
+        frame: A frame of ``metric_series_table`` (not wide): ts, ci_code, metric, value, and series if there is one.
+        history: A frame of ``history_recent``. Records of the panel's own item stand out; events below severity 4 are
+            ticks at its foot.
+        at: The moment in question, drawn as a line.
+        window: (start, end) of what was looked into: shaded, and always within the axis.
+        theme: ``"light"`` or ``"dark"``.
+
+    Raises:
+        BadParameter: a column is missing, *window* is not a pair, or no such theme.
+        BadTimeRange: *at* or an end of *window* is not a time.
+    """
+    colours = palette(theme)
+    rows = _rows(frame, _SERIES, "frame").filter(pl.col("ts").is_not_null())
+    marks = [] if history is None else _marks(history)
+    moment, shaded = _moment(at), _window(window)
+    if rows.is_empty():
+        return _nothing("No points of these metrics in this range.", colours)
+    ends = [rows["ts"].min(), rows["ts"].max(), moment, *(shaded or ())]
+    times = [end for end in ends if isinstance(end, datetime)]
+    span = _padded(min(times), max(times), 0.01)
+    panels = rows.with_columns(pl.col("series").cast(pl.String).fill_null("")).sort("ci_code", "metric", "series", "ts")
+    groups = panels.partition_by("ci_code", "metric", maintain_order=True)
+    return _Series(groups, marks, moment, shaded, span, colours).draw()
+
+
+@dataclass
+class _Series:
+    """One picture of small multiples."""
+
+    groups: list[pl.DataFrame]
+    marks: list[_Mark]
+    at: datetime | None
+    window: tuple[datetime, datetime] | None
+    span: tuple[datetime, datetime]
+    colours: Palette
+
+    def draw(self) -> Figure:
+        shown = self.groups[:_PANELS]
+        columns = 1 if len(shown) <= 3 else 2
+        lines = -(-len(shown) // columns)
+        legend = self._legend(len(shown))
+        panel, space = 1.35 if columns == 1 else 1.15, 0.4
+        foot, head = legend.height() + 0.52, 0.06
+        height = lines * (panel + space) + foot + head
+        figure, sheet = _sheet(WIDTH, height, self.colours)
+        left, gap = 0.62, 0.7
+        wide = (WIDTH - left - 0.2 - gap * (columns - 1)) / columns
+        for i, group in enumerate(shown):
+            column, line = i // lines, i % lines
+            x, y = left + column * (wide + gap), foot + (lines - 1 - line) * (panel + space)
+            axes = figure.add_axes((x / WIDTH, y / height, wide / WIDTH, panel / height), facecolor="none")
+            last = line == lines - 1 or i == len(shown) - 1
+            self._panel(axes, group, last)
+            title = f"{visible(group['ci_code'][0])} · {visible(group['metric'][0])}"
+            sheet.text(
+                x,
+                y + panel + 0.2,
+                shorten(title, wide / 8 / _EM),
+                fontsize=8,
+                weight="bold",
+                color=self.colours.ink,
+                va="center_baseline",
+            )
+        legend.draw(sheet, 0.2, legend.height(), self.colours)
+        return figure
+
+    def _legend(self, shown: int) -> _Legend:
+        colours, legend = self.colours, _Legend(WIDTH - 0.4)
+        if self.at is not None:
+            legend.add_line(f"at {_clock(self.at, self.span[1] - self.span[0])}", colours.ink, "-", 1.4)
+        if self.window is not None:
+            legend.add("looked into", _marker_sample("s", colours.panel, colours.faint, 70))
+        for kind in sorted(
+            {m.kind for m in self._inside()}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 9, k)
+        ):
+            shape, colour, _ = _kind_look(kind, colours)
+            legend.add(kind, _marker_sample(shape, colour, colours.ink))
+        if self._inside():
+            legend.notes.append(
+                "Filled markers: of this item; hollow and pale: of others. Ticks at the foot: events below severity 4."
+            )
+        if shown < len(self.groups):
+            legend.notes.append(f"{shown} of {len(self.groups)} series are drawn.")
+        return legend
+
+    def _inside(self) -> list[_Mark]:
+        start, end = self.span
+        return [m for m in self.marks if m.start <= end and (m.end or m.start) >= start]
+
+    def _panel(self, axes: Axes, group: pl.DataFrame, last: bool) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        colours = self.colours
+        _time_axis(axes, *self.span, colours, labels=last)
+        if last:
+            axes.set_xlabel(_span_text(*self.span), fontsize=7, color=colours.muted, labelpad=2)
+        if self.window is not None:
+            axes.axvspan(_days(self.window[0]), _days(self.window[1]), color=colours.panel, linewidth=0, zorder=0)
+        lines = group.partition_by("series", maintain_order=True)
+        for number, line in enumerate(lines):
+            self._line(axes, line, number, named=len(lines) > 1)
+        axes.grid(visible=True, axis="y", color=colours.faint, linewidth=0.5)
+        axes.set_axisbelow(True)
+        axes.margins(y=0.12)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.yaxis.get_offset_text().set(fontsize=6.5, color=colours.muted)
+        if not group["value"].cast(pl.Float64).is_finite().any():
+            axes.text(0.5, 0.5, "only gaps", transform=axes.transAxes, ha="center", color=colours.muted)
+            axes.set_yticks([])
+        if len(lines) > 1:
+            axes.legend(
+                fontsize=6.5,
+                loc="upper left",
+                ncols=6,
+                frameon=False,
+                labelcolor=colours.ink,
+                handlelength=1.6,
+                borderaxespad=0,
+            )
+        self._overlay(axes, visible(group["ci_code"][0]))
+        if self.at is not None:
+            axes.axvline(_days(self.at), color=colours.ink, linewidth=1.4, zorder=4)
+
+    def _line(self, axes: Axes, line: pl.DataFrame, number: int, named: bool) -> None:
+        x, y = _with_gaps(line["ts"], line["value"].cast(pl.Float64))
+        hues = self.colours.hues()
+        style: dict[str, Any] = {
+            "color": hues[number % 6],
+            "linestyle": _DASHES[number // 6 % len(_DASHES)],
+            "linewidth": 1.2,
+            "zorder": 3,
+        }
+        name = visible(line["series"][0]) or "–"
+        axes.plot(*_thinned(x, y), label=(name if not name.startswith("_") else f" {name}") if named else None, **style)
+        # A point between two gaps has no line to be seen by.
+        known = np.isfinite(y)
+        alone = known & ~np.append(known[1:], False) & ~np.append(False, known[:-1])
+        if alone.any():
+            axes.scatter(x[alone], y[alone], s=7, color=style["color"], linewidths=0, zorder=3)
+
+    def _overlay(self, axes: Axes, code: str) -> None:
+        colours, top = self.colours, axes.get_xaxis_transform()
+        for mark in self._inside():
+            shape, colour, size = _kind_look(mark.kind, colours)
+            own = mark.code == code
+            x = _days(mark.start)
+            if mark.kind == "event" and (mark.severity or 0) < 4:
+                axes.plot(
+                    [x, x],
+                    [0, 0.07],
+                    transform=top,
+                    color=colours.muted,
+                    linewidth=1.3 if own else 0.7,
+                    alpha=1 if own else 0.5,
+                )
+                continue
+            if mark.end is not None and mark.end > mark.start:
+                axes.axvspan(x, _days(mark.end), color=colour, alpha=0.28 if own else 0.12, linewidth=0, zorder=1)
+            axes.axvline(
+                x,
+                color=colour,
+                linewidth=1.1 if own else 0.7,
+                linestyle=(0, (3, 2)),
+                alpha=0.9 if own else 0.45,
+                zorder=2,
+            )
+            face = colour if own else colours.surface
+            axes.scatter(
+                [x], [1.0], s=30 * size, marker=shape, transform=top, facecolors=face,
+                edgecolors=colours.ink if own else colour, linewidths=0.7, clip_on=False, zorder=6,
+            )  # fmt: skip
+
+
+def _with_gaps(ts: pl.Series, value: pl.Series) -> tuple[Any, Any]:
+    """x in days and y, with a NaN wherever a step is longer than one and a half times the usual one."""
+    x = ts.dt.epoch("us").to_numpy() / 86_400e6
+    y = value.to_numpy().astype(np.float64)
+    steps = np.diff(x)
+    if len(steps) < 2:
+        return x, y
+    breaks = np.flatnonzero(steps > 1.5 * np.median(steps)) + 1
+    return np.insert(x, breaks, (x[breaks - 1] + x[breaks]) / 2), np.insert(y, breaks, np.nan)
+
+
+def _thinned(x: Any, y: Any) -> tuple[Any, Any]:
+    """First, lowest, highest and last point of each stretch and every gap: the same line to the eye.
+
+    After Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation" (VLDB 2014).
+    """
+    if len(x) <= 2 * _POINTS:
+        return x, y
+    keep: set[int] = set(np.flatnonzero(~np.isfinite(y))[:_POINTS].tolist())
+    for stretch in np.array_split(np.arange(len(x)), _POINTS // 4 * 2):
+        known = stretch[np.isfinite(y[stretch])]
+        if len(known):
+            keep |= {int(known[0]), int(known[-1]), int(known[np.argmin(y[known])]), int(known[np.argmax(y[known])])}
+    chosen = np.array(sorted(keep))
+    return x[chosen], y[chosen]
+
+
+# --- movers ---------------------------------------------------------------------------------------------------------
+
+_BARS = 30
+_MOVERS = {"ci_code": True, "metric": True, "score": True, "direction": False, "moved_at": False}
+
+
+@styled
+def movers(frame: Any, *, theme: str = "light") -> Figure:
+    """Draw which metrics moved most, and when each moved first.
+
+    Args:
+        frame: ci_code, metric, score (the further from usual the larger), direction (up, down), moved_at.
+        theme: ``"light"`` or ``"dark"``.
+
+    Raises:
+        BadParameter: a column is missing, or no such theme.
+    """
+    colours = palette(theme)
+    rows = _rows(frame, _MOVERS, "frame").filter(pl.col("score").cast(pl.Float64).is_finite())
+    if rows.is_empty():
+        return _nothing("No metric moved.", colours)
+    size = pl.col("score").cast(pl.Float64).abs()
+    rows = rows.with_columns(size.alias("size")).sort("size", "ci_code", "metric", descending=[True, False, False])
+    shown = list(rows.head(_BARS).iter_rows(named=True))
+    notes = [f"{len(shown)} of {rows.height} metrics are drawn."] if rows.height > len(shown) else []
+    return _draw_movers(shown, notes, colours)
+
+
+def _draw_movers(shown: list[dict[str, Any]], notes: list[str], colours: Palette) -> Figure:
+    pitch, width = 0.3, 9.0
+    legend = _Legend(width - 0.4, notes=notes)
+    legend.add("rose above its usual", _marker_sample("^", colours.vermillion, colours.ink))
+    legend.add("fell below its usual", _marker_sample("v", colours.blue, colours.ink))
+    height = pitch * len(shown) + legend.height() + 0.45
+    figure, axes = _sheet(width, height, colours)
+    names = [shorten(f"{visible(r['ci_code'])} · {visible(r['metric'])}", 44) for r in shown]
+    left = max(_wide(name, 7.5) for name in names) + 0.35
+    room = width - left - 1.9
+    times = [r["moved_at"] for r in shown if r["moved_at"] is not None]
+    longest = shown[0]["size"] or 1.0
+    days = {t.date() for t in times}
+    axes.text(
+        width - 0.2,
+        height - 0.17,
+        _moved_heading(days),
+        ha="right",
+        va="center_baseline",
+        fontsize=7.5,
+        color=colours.muted,
+    )
+    for i, (row, name) in enumerate(zip(shown, names, strict=True)):
+        y = height - 0.3 - (i + 0.5) * pitch
+        down = row["direction"] == "down"
+        colour, arrow = (colours.blue, "v") if down else (colours.vermillion, "^")
+        length = room * row["size"] / longest
+        axes.text(left - 0.12, y, name, ha="right", va="center_baseline", fontsize=7.5, color=colours.ink)
+        axes.barh([y], [length], left=left, height=pitch * 0.62, color=colour, linewidth=0, hatch=None)
+        axes.scatter(
+            [left + length + 0.13], [y], s=30, marker=arrow, facecolors=colour, edgecolors=colours.ink, linewidths=0.7
+        )
+        axes.text(left + length + 0.25, y, f"{row['size']:.3g}", va="center_baseline", fontsize=7.5, color=colours.ink)
+        if row["moved_at"] is not None:
+            stamp = f"{row['moved_at']:%H:%M:%S}" if len(days) == 1 else f"{row['moved_at']:%Y-%m-%d %H:%M}"
+            first = " first" if row["moved_at"] == min(times) and len(times) > 1 else ""
+            weight = "bold" if first else "normal"
+            axes.text(
+                width - 0.2,
+                y,
+                stamp + first,
+                ha="right",
+                va="center_baseline",
+                fontsize=7.5,
+                weight=weight,
+                color=colours.ink,
+            )
+    legend.draw(axes, 0.2, legend.height(), colours)
+    return figure
+
+
+def _moved_heading(days: set[date]) -> str:
+    if not days:
+        return "when it moved is not known"
+    return f"moved at, {min(days)} UTC" if len(days) == 1 else "moved at, UTC"

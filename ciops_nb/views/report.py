@@ -1,0 +1,502 @@
+"""The report of a run: one HTML file that reads without scripts and without a network.
+
+Everything that came from the data is escaped, and what would hide or turn text is written out. The same run gives the
+same bytes: nothing is in it that depends on when or how fast it ran, or on what the cache held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ciops_nb.errors import BadParameter
+from ciops_nb.estate.times import format_time
+from ciops_nb.recipes.findings import Findings, Section
+from ciops_nb.views.svg import css_variables, themed, to_svg, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+__all__ = ["Run", "render", "write"]
+
+COMPLETE = "complete"
+ROWS = 50
+_SHORT = 28  # characters of a cell that stay on one line
+_FOLDED = 10  # rows beyond which a table beside its picture is folded away
+
+
+class Run(Protocol):
+    """What a report is made of. *calls* are provenance records in the order of asking."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def recipe(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def findings(self) -> Findings: ...
+    @property
+    def calls(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def estate(self) -> str: ...
+    @property
+    def data_version(self) -> str: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def ciops_version(self) -> str: ...
+
+
+def render(run: Run, *, rows: int = ROWS) -> str:
+    """The report of *run* as one HTML page.
+
+    Args:
+        run: A finished, failed or cancelled run.
+        rows: How many rows of each table to show; a table that has more says so.
+
+    Raises:
+        BadParameter: a section asks for a picture that its body cannot give, or *rows* is not a count.
+    """
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise BadParameter("rows", rows, "is not a count of rows", "Give a whole number of at least 1")
+    calls = [_Call(number, record) for number, record in enumerate(run.calls, 1)]
+    cited = _Cited(calls)
+    parts = [_part(number, section, rows) for number, section in enumerate(run.findings.sections, 1)]
+    page = _environment(cited).get_template("report.html.j2")
+    findings = run.findings
+    return page.render(
+        run=run,
+        params=_pairs(run.params),
+        findings=findings,
+        parts=parts,
+        contents=_contents(findings, parts),
+        calls=calls,
+        gaps=[call for call in calls if call.status != COMPLETE],
+        css=_css(),
+    )
+
+
+def write(run: Run, path: Path, *, rows: int = ROWS) -> Path:
+    """Write the report of *run* to *path*, whole or not at all.
+
+    Args:
+        run: A finished, failed or cancelled run.
+        path: The file to write; its folder must exist. A file that is there is replaced.
+        rows: How many rows of each table to show.
+
+    Returns:
+        *path*.
+
+    Raises:
+        BadParameter: the file cannot be written there, or as for ``render``.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise BadParameter("path", str(path), "its folder does not exist", f"Make the folder {path.parent} first")
+    if path.is_dir():
+        raise BadParameter("path", str(path), "is a folder", "Name a file, such as report.html")
+    text = render(run, rows=rows)
+    try:
+        _replace(path, text.encode())
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+        raise BadParameter(
+            "path", str(path), f"cannot be written: {problem}", "Choose a place you may write to"
+        ) from error
+    return path
+
+
+def _replace(path: Path, content: bytes) -> None:
+    number, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)  # mkstemp makes a file only its owner may read
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+# --- what was called --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call for the page: everything of its provenance that does not change from run to run."""
+
+    number: int
+    record: Mapping[str, Any]
+
+    @property
+    def anchor(self) -> str:
+        return f"call-{self.number}"
+
+    @property
+    def tool(self) -> str:
+        return str(self.record["tool"])
+
+    @property
+    def completeness(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.record["completeness"]
+        return found
+
+    @property
+    def status(self) -> str:
+        return str(self.completeness["status"])
+
+    @property
+    def extent(self) -> str:
+        """How much came back, in words."""
+        returned, total = self.completeness["returned"], self.completeness["total"]
+        if total is None:
+            return f"{_count(returned)}, of an unknown number"
+        return f"{_count(returned)} of {_count(total)}"
+
+    @property
+    def left_out(self) -> list[str]:
+        return [f"{_count(item['count'])} {item['what']} ({item['why']})" for item in self.completeness["left_out"]]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [str(text) for text in self.record.get("warnings") or ()]
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What is told of the call; not if it was cached, when it ran or how long: the same run, the same bytes."""
+        record = self.record
+        facts = [
+            ("call", record["call_id"]),
+            ("tool version", record["tool_version"]),
+            ("tenant", record["tenant"]),
+            ("engine", record["engine"]),
+            ("data version", record["data_version"]),
+            ("as of", record["as_of"]),
+        ]
+        fallback = record.get("fallback")
+        if fallback:
+            facts.append(("answered by", f"{fallback['source']}, because {fallback['reason']}"))
+        return [(name, _plain(value)) for name, value in facts]
+
+    @property
+    def params(self) -> list[tuple[str, str]]:
+        return _pairs(self.record["params"])
+
+
+class _Cited:
+    """Turns the ids of calls into links to their provenance."""
+
+    def __init__(self, calls: Iterable[_Call]) -> None:
+        self._by_id = {str(call.record["call_id"]): call for call in calls}
+
+    def __call__(self, ids: Iterable[str]) -> Markup:
+        from markupsafe import Markup
+
+        links = [self._link(str(key)) for key in dict.fromkeys(ids)]
+        return Markup('<span class="evidence">{}</span>').format(Markup(" ").join(links)) if links else Markup("")
+
+    def _link(self, key: str) -> Markup:
+        from markupsafe import Markup
+
+        call = self._by_id.get(key)
+        if call is None:
+            return Markup(
+                '<span class="lost" title="No call of this run has this id.">call {} is not in this run</span>'
+            ).format(visible(key))
+        incomplete = "" if call.status == COMPLETE else f", {call.status}"
+        return Markup('<a href="#{}" aria-label="evidence: call {}, {}{}">{}{}</a>').format(
+            call.anchor, call.number, visible(call.tool), visible(incomplete), call.number, "*" if incomplete else ""
+        )
+
+
+def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(str(name), _plain(value)) for name, value in values.items()]
+
+
+def _plain(value: Any) -> str:
+    """A parameter as text: times in UTC, structures as JSON with sorted keys."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return format_time(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return json.dumps(_jsonable(value), ensure_ascii=False, sort_keys=True)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(inner) for inner in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(_jsonable(inner) for inner in value)
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return _plain(value) if isinstance(value, datetime) else str(value)
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+# --- sections ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A frame as text: *kinds* says per column whether it holds numbers, times or words."""
+
+    caption: str
+    columns: list[tuple[str, str]]
+    rows: list[list[tuple[str, str]]]
+    total: int
+
+    @property
+    def said(self) -> str:
+        if not self.total:
+            return "No rows."
+        if len(self.rows) < self.total:
+            return f"{_count(len(self.rows))} of {_count(self.total)} rows shown"
+        return f"{_count(self.total)} row{'' if self.total == 1 else 's'}, all shown"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One section for the page."""
+
+    number: int
+    section: Section
+    picture: str = ""
+    paper: bool = False
+    account: str = ""
+    tables: list[_Table] = field(default_factory=list)
+    folded: bool = False
+    words: str = ""
+
+    @property
+    def anchor(self) -> str:
+        return f"part-{self.number}"
+
+    @property
+    def paragraphs(self) -> list[str]:
+        return [text for text in re.split(r"\n\s*\n", f"{self.section.text}\n\n{self.words}") if text.strip()]
+
+
+def _part(number: int, section: Section, rows: int) -> _Part:
+    body = section.body
+    prefix = f"p{number}-"
+    if _is_figure(body):
+        return _Part(number, section, picture=to_svg(body, section.title, prefix=prefix), paper=True)
+    picture, account = _picture(section, prefix) if section.picture else ("", "")
+    if hasattr(body, "nodes") and hasattr(body, "edges"):
+        return _Part(number, section, picture, account=account, tables=_graph_tables(body, rows), folded=bool(picture))
+    if hasattr(body, "columns"):
+        table = _table(body, section.title, rows)
+        folded = bool(picture) and len(table.rows) > _FOLDED
+        return _Part(number, section, picture, account=account, tables=[table], folded=folded)
+    return _Part(number, section, words="" if body is None else str(body))
+
+
+def _is_figure(body: Any) -> bool:
+    return hasattr(body, "savefig") and hasattr(body, "axes")
+
+
+def _picture(section: Section, prefix: str) -> tuple[str, str]:
+    """The drawing of a section, in colours that follow the reader's theme, and what it shows in words."""
+    from ciops_nb.views import plots
+
+    drawings: dict[str, Callable[..., Figure]] = {
+        "topology": plots.topology,
+        "timeline": plots.timeline,
+        "series": plots.series,
+        "movers": plots.movers,
+    }
+    if section.picture not in drawings:
+        raise BadParameter(
+            "picture", section.picture, "there is no such picture", f"Choose one of {', '.join(drawings)}"
+        )
+    if section.body is None:
+        raise BadParameter("picture", section.picture, f"section {section.title!r} has no body to draw", "Give it one")
+    draw = drawings[section.picture]
+    known = [name for name in list(inspect.signature(draw).parameters)[1:] if name != "theme"]
+    unknown = sorted(set(section.options) - set(known))
+    if unknown:
+        raise BadParameter(
+            "options", unknown[0], f"is no option of {section.picture}", f"It has {', '.join(known) or 'none'}"
+        )
+    figure = draw(section.body, **section.options)
+    account = _account(section)
+    return themed(to_svg(figure, section.title, description=account, prefix=prefix)), account
+
+
+def _account(section: Section) -> str:
+    """What a picture shows, for those who hear it."""
+    body = section.body
+    if section.picture == "topology":
+        return f"{len(body)} configuration items and {body.number_of_edges()} relations; the tables below list them."
+    if section.picture == "timeline":
+        return f"{len(body)} records on an axis of time; the table below lists them."
+    if section.picture == "series":
+        return f"{len(body)} points as lines over time, one panel for each item and metric; the table below lists them."
+    return f"{len(body)} metrics by how far each left its usual range; the table below lists them."
+
+
+_NODE_COLUMNS = ("ci_code", "ci_name", "ci_type", "ci_subtype", "status", "criticality", "hops")
+
+
+def _graph_tables(graph: Any, rows: int) -> list[_Table]:
+    nodes = [{"ci_code": code, **data} for code, data in graph.nodes(data=True)]
+    nodes.sort(key=lambda node: (node.get("hops") or 0, str(node["ci_code"])))
+    edges = sorted((str(a), str(data.get("relation_type", "")), str(b)) for a, b, data in graph.edges(data=True))
+    hidden = [[item["ci_code"], item["count"], item["why"]] for item in graph.graph.get("frontier") or ()]
+    columns = [name for name in _NODE_COLUMNS if any(name in node for node in nodes)] or ["ci_code"]
+    tables = [
+        _tabulated(
+            "Configuration items", columns, ([node.get(name) for name in columns] for node in nodes[:rows]), len(nodes)
+        ),
+        _tabulated(
+            "Relations", ["source", "relation_type", "target"], (list(edge) for edge in edges[:rows]), len(edges)
+        ),
+    ]
+    if hidden:
+        tables.append(
+            _tabulated(
+                "Items with neighbours that are not in the graph",
+                ["ci_code", "neighbours", "why"],
+                hidden[:rows],
+                len(hidden),
+            )
+        )
+    return tables
+
+
+def _table(frame: Any, caption: str, rows: int) -> _Table:
+    return _tabulated(caption, [str(name) for name in frame.columns], _first_rows(frame, rows), len(frame))
+
+
+def _first_rows(frame: Any, rows: int) -> Iterator[list[Any]]:
+    head = frame.head(rows)
+    tuples = head.iter_rows() if hasattr(head, "iter_rows") else head.itertuples(index=False, name=None)
+    return (list(row) for row in tuples)
+
+
+def _tabulated(caption: str, columns: Sequence[str], rows: Iterable[list[Any]], total: int) -> _Table:
+    held = [[None if _missing(value) else value for value in row] for row in rows]
+    kinds = [_kind([row[i] for row in held if row[i] is not None]) for i in range(len(columns))]
+    heads = [(f"{name} (UTC)" if kind == "time" else name, kind) for name, kind in zip(columns, kinds, strict=True)]
+    cells = [
+        [(text, _class(text, value, kind)) for text, value, kind in zip(map(_cell, row), row, kinds, strict=True)]
+        for row in held
+    ]
+    return _Table(caption, heads, cells, total)
+
+
+def _class(text: str, value: Any, kind: str) -> str:
+    if value is None:
+        return "null"
+    # A code must not be torn apart at its hyphens to make a column narrow.
+    return "words short" if kind == "words" and len(text) <= _SHORT and "\n" not in text else kind
+
+
+def _missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Real) and not isinstance(value, Integral) and math.isnan(float(value))
+
+
+def _kind(values: list[Any]) -> str:
+    if values and all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
+        return "number"
+    return "time" if values and all(isinstance(value, datetime) for value in values) else "words"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        moment = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+        return moment.strftime("%Y-%m-%d %H:%M:%S") + (
+            f".{moment.microsecond:06}".rstrip("0") if moment.microsecond else ""
+        )
+    if isinstance(value, bool) or type(value).__name__ == "bool_":
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        return f"{float(value):.6g}"
+    if isinstance(value, (str, date, timedelta)):
+        return str(value)
+    return json.dumps(
+        _jsonable(value.tolist() if hasattr(value, "tolist") else value), ensure_ascii=False, sort_keys=True
+    )
+
+
+# --- page -------------------------------------------------------------------------------------------------------------
+
+
+def _environment(cited: _Cited) -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        """Every value on its way into the page; a line break may stay, since the page shows it as one."""
+        return value if isinstance(value, Markup) else visible(value, keep="\n")
+
+    environment = Environment(
+        loader=PackageLoader("ciops_nb.views"),
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["cited"] = cited
+    environment.globals["svg"] = Markup  # the pictures are ours and escaped where they are made
+    return environment
+
+
+def _contents(findings: Findings, parts: Iterable[_Part]) -> list[tuple[str, str]]:
+    fixed = [
+        ("found", "What was found", findings.statements),
+        ("next", "Next steps", findings.next_steps),
+        ("ruled-out", "Ruled out", findings.ruled_out),
+        ("unknown", "What is not known", findings.unknown),
+    ]
+    contents = [(anchor, title) for anchor, title, statements in fixed if statements]
+    return [*contents, *((part.anchor, part.section.title) for part in parts), ("provenance", "Where this comes from")]
+
+
+def _css() -> Markup:
+    """The style sheet with the colours of both themes; it is ours, and holds no value of a run."""
+    from importlib.resources import files
+
+    from markupsafe import Markup
+
+    text = files("ciops_nb.views").joinpath("templates/report.css").read_text("utf-8")
+    # Links are blue text: the blue of Okabe and Ito has the contrast for it in both themes.
+    light, dark = (f"{colours} --link: var(--blue);" for colours in (css_variables("light"), css_variables("dark")))
+    return Markup(text.replace("LIGHT", light).replace("DARK", dark))  # noqa: S704

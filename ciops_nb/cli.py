@@ -1,8 +1,10 @@
-"""The command line: ``ciops-nb demo``, ``run``, ``generate`` and ``tools``."""
+"""The command line: ``ciops-nb demo``, ``run``, ``generate``, ``import tables``, ``check`` and ``tools``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +51,20 @@ def run(
     _print_run(_triage(estate, tenant, recipe, dict(_param(text) for text in param or ())), out)
 
 
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a step, shown while the work lasts."""
+    with Progress(console=_err, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done, total=total)
+
+        yield tell
+
+
 def _param(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -85,16 +101,52 @@ def generate(
     """Make an estate of any size, the same for the same seed."""
     from ciops_nb.estate.generate import generate as make
 
-    with Progress(console=_err, transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done, total=total)
-
+    with _progress() as tell:
         make(target, cis=cis, seed=seed, days=days, every_minutes=every, progress=tell)
     _out.print(f"Made {escape(str(target))}")
+
+
+import_app = typer.Typer(help="Bring your own data.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
+
+
+@import_app.command("tables")
+def import_tables(
+    folder: Annotated[Path, typer.Argument(help="CSV or Parquet files named after the tables.")],
+    out: Annotated[Path, typer.Argument(help="The estate to make.")],
+    mapping: Annotated[Path | None, typer.Option(help="A TOML file that says what the columns are called.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name of the estate.")] = None,
+) -> None:
+    """Make an estate from CSV or Parquet files; what cannot be used is kept aside with the reason."""
+    from ciops_nb.estate.importer import import_tables as bring
+
+    with _progress() as tell:
+        report = bring(folder, out, mapping=mapping, name=name, progress=tell)
+    for table in report.tables.values():
+        ignored = f", columns not used: {', '.join(table.ignored)}" if table.ignored else ""
+        derived = f", {table.derived} derived" if table.derived else ""
+        counts = f"{table.rows} rows in, {table.kept} kept, {table.rejected} rejected"
+        _out.print(escape(f"{table.table:12} {counts}{derived}{ignored}"))
+    for warning in report.warnings:
+        _err.print(f"[yellow]warning[/]: {escape(warning)}")
+    if report.rejected is not None:
+        _out.print(f"Rejected rows with their reasons: {escape(str(report.rejected))}")
+    _out.print(f"Made {escape(str(out))}")
+
+
+@app.command()
+def check(estate: Annotated[Path, typer.Argument(help="The estate.")]) -> None:
+    """List what is wrong with an estate; exit code 1 if anything is an error."""
+    from ciops_nb.estate.check import check as look
+
+    found = look(estate)
+    for row in found.iter_rows(named=True):
+        colour = "red" if row["severity"] == "error" else "yellow"
+        told = f"{row['table']}: {row['problem']} {row['subject'] or ''} ({row['count']}) {row['detail'] or ''}"
+        _out.print(f"[{colour}]{row['severity']}[/] {escape(told)}")
+    _out.print(f"{found.height} findings")
+    if "error" in found["severity"].to_list():
+        raise typer.Exit(1)
 
 
 @app.command()

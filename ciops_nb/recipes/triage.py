@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ciops_nb.answers import provenance
-from ciops_nb.errors import UnknownMetric
-from ciops_nb.estate.times import format_time, parse_duration, parse_time
+from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_range, parse_time
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
 
@@ -24,7 +23,9 @@ _MOST_SHOWN = 6
 
 
 @recipe
-async def triage(ops: Ops, ci: str, *, at: Any, window: str = "2h", depth: int = 3, baseline: str = "24h") -> Findings:
+async def triage(
+    ops: Ops, ci: str, *, at: Any, window: str = "2h", depth: int = 3, baseline: str = "24h", normal: Any = None
+) -> Findings:
     """What is hurt, what changed, and what moved first around one CI at one moment?
 
     Args:
@@ -33,11 +34,16 @@ async def triage(ops: Ops, ci: str, *, at: Any, window: str = "2h", depth: int =
         window: How far to look before that moment and after it (half of it after).
         depth: How many hops to look upstream and downstream.
         baseline: How long a time before the window counts as normal.
+        normal: A time range that counts as normal instead, such as ``2023-08-20/2023-08-27``.
     """
     moment = parse_time(at, tz=ops.tz, name="at")
     span = parse_duration(window, name="window")
-    normal = parse_duration(baseline, name="baseline")
     start, end = moment - span, moment + span / 2
+    before = (
+        TimeRange(start - parse_duration(baseline, name="baseline"), start)
+        if normal is None
+        else parse_range(normal, now=moment, tz=ops.tz, name="normal")
+    )
     item, needed, hurt = await asyncio.gather(
         ops.ci_get_by_code(ci, as_of=moment),
         ops.graph_expand(ci, view="dependency", depth=depth, as_of=moment),
@@ -48,73 +54,53 @@ async def triage(ops: Ops, ci: str, *, at: Any, window: str = "2h", depth: int =
         ops.history_recent(around, time_range=(start, end), limit=None), ops.metric_list(around)
     )
     names = _column(metrics, "metric")
-    series = [
-        answer
-        for answer in await asyncio.gather(
-            *(ops.metric_series_table(name, around, time_range=(start - normal, end)) for name in names),
-            return_exceptions=True,
-        )
-        if not isinstance(answer, UnknownMetric)
-    ]
-    for answer in series:
-        if isinstance(answer, BaseException):
-            raise answer
-    movers = rank_movers([_polars(answer) for answer in series], metrics=_polars(metrics), start=start)
-    return _findings(
-        ci, moment, start, end, item, needed, hurt, history, movers, dict(zip(names, series, strict=False))
+    series = await asyncio.gather(
+        *(ops.metric_series_table(name, around, time_range=span) for name in names for span in (before, (start, end)))
     )
+    usual, now = ([_polars(answer) for answer in series[place::2]] for place in (0, 1))
+    movers, compared = rank_movers(usual, now, metrics=_polars(metrics))
+    answers = dict(zip(names, zip(series[::2], series[1::2], strict=True), strict=True))
+    return _findings(ci, moment, start, end, item, needed, hurt, history, movers, compared, answers)
 
 
-def rank_movers(series: list[pl.DataFrame], *, metrics: pl.DataFrame, start: datetime) -> pl.DataFrame:
+def rank_movers(
+    usual: list[pl.DataFrame], now: list[pl.DataFrame], *, metrics: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Which metrics of which CIs left their normal range, and when first.
 
-    The normal range is the median of the points before *start*, plus and minus the median absolute deviation times
-    1.4826 (F. R. Hampel, The Influence Curve and Its Role in Robust Estimation, 1974); a series that did not vary
-    before is measured against a thousandth of its level. Counters are compared by their steps.
+    The normal range is the median of the usual points, plus and minus the median absolute deviation times 1.4826
+    (F. R. Hampel, The Influence Curve and Its Role in Robust Estimation, 1974); a series that did not vary is measured
+    against a thousandth of its level. Counters are compared by their steps. A series with fewer than twelve usual
+    points is not compared.
 
     Args:
-        series: Frames of ``metric_series_table``, raw, that reach back before *start*.
+        usual: Frames of ``metric_series_table``, raw, of a time that counts as normal; one a metric.
+        now: The same of the time to judge.
         metrics: The frame of ``metric_list``.
-        start: Where normal ends.
 
     Returns:
         A frame with ci_code, metric, series, score (deviations at the worst point), direction (up, down), bad
-        (whether that direction is bad for this metric; null where unknown), moved_at (first of two points in a row
-        outside of four deviations), before (the median) and worst (the value there); worst first.
+        (whether that direction is bad for this metric; null where unknown), moved_at (the first point outside of
+        four deviations that another follows), before (the median) and worst (the value there), worst first; and a
+        frame with ci_code, metric, series of what was compared.
     """
     schema: dict[str, pl.DataType] = {
         "ci_code": pl.String(), "metric": pl.String(), "series": pl.String(), "score": pl.Float64(),
         "direction": pl.String(), "bad": pl.Boolean(), "moved_at": pl.Datetime("us", "UTC"), "before": pl.Float64(),
         "worst": pl.Float64(),
     }  # fmt: skip
-    parts = []
     known = {row["metric"]: row for row in metrics.iter_rows(named=True)}
-    for frame in series:
-        if not frame.height:
-            continue
-        frame = frame if "series" in frame.columns else frame.with_columns(series=pl.lit(""))
-        frame = frame.select("ts", "ci_code", "metric", "series", "value").filter(pl.col("value").is_not_nan())
-        if not frame.height:
-            continue
-        if known.get(frame["metric"][0], {}).get("kind") == "counter":
-            step = pl.col("value") - pl.col("value").shift(1).over("ci_code", "series", order_by="ts")
-            # A counter that falls was reset and counts from zero.
-            frame = frame.with_columns(value=pl.when(step < 0).then("value").otherwise(step)).drop_nulls("value")
-        parts.append(frame)
-    if not parts:
-        return pl.DataFrame(schema=schema)
-    points = pl.concat(parts).sort("ci_code", "metric", "series", "ts")
     keys = ["ci_code", "metric", "series"]
-    before = points.filter(pl.col("ts") < start)
-    middle = before.group_by(keys).agg(before=pl.col("value").median(), points=pl.len())
+    before = _points(usual, known)
+    middle = before.group_by(keys).agg(before=pl.col("value").median(), points=pl.len()).filter(pl.col("points") >= 12)
     spread = (
         before.join(middle, on=keys)
         .group_by(keys)
         .agg(spread=(pl.col("value") - pl.col("before")).abs().median() * 1.4826)
-        .join(middle.filter(pl.col("points") >= 12), on=keys)
+        .join(middle, on=keys)
     )
     scored = (
-        points.filter(pl.col("ts") >= start)
+        _points(now, known)
         .join(spread, on=keys)
         .with_columns(floor=pl.max_horizontal("spread", pl.col("before").abs() * 1e-3, 1e-9))
         .with_columns(score=(pl.col("value") - pl.col("before")) / pl.col("floor"))
@@ -131,7 +117,7 @@ def rank_movers(series: list[pl.DataFrame], *, metrics: pl.DataFrame, start: dat
     found = worst.join(moved, on=keys).sort(pl.col("score").abs(), *keys, descending=[True, False, False, False])
     bad = {name: row["bad_direction"] for name, row in known.items() if row["bad_direction"] in ("up", "down")}
     direction = pl.when(pl.col("score") > 0).then(pl.lit("up")).otherwise(pl.lit("down"))
-    return found.select(
+    movers = found.select(
         *keys,
         score=pl.col("score").abs().round(2),
         direction=direction,
@@ -139,7 +125,32 @@ def rank_movers(series: list[pl.DataFrame], *, metrics: pl.DataFrame, start: dat
         moved_at="moved_at",
         before="before",
         worst="value",
-    ).cast(schema)  # type: ignore[arg-type]
+    )
+    return movers.cast(dict(schema)), scored.select(keys).unique().sort(keys)  # type: ignore[arg-type]
+
+
+def _points(series: list[pl.DataFrame], known: dict[str, dict[str, Any]]) -> pl.DataFrame:
+    """The measured points of several answers in one frame, counters as their steps."""
+    parts = [
+        pl.DataFrame(
+            schema={
+                "ts": pl.Datetime("us", "UTC"),
+                **dict.fromkeys(("ci_code", "metric", "series"), pl.String),
+                "value": pl.Float64,
+            }
+        )
+    ]
+    for answer in series:
+        if not answer.height:
+            continue
+        frame = answer if "series" in answer.columns else answer.with_columns(series=pl.lit(""))
+        frame = frame.select("ts", "ci_code", "metric", "series", "value").filter(pl.col("value").is_not_nan())
+        if frame.height and known.get(frame["metric"][0], {}).get("kind") == "counter":
+            step = pl.col("value") - pl.col("value").shift(1).over("ci_code", "series", order_by="ts")
+            # A counter that falls was reset and counts from zero.
+            frame = frame.with_columns(value=pl.when(step < 0).then("value").otherwise(step)).drop_nulls("value")
+        parts.append(frame)
+    return pl.concat(parts).sort("ci_code", "metric", "series", "ts")
 
 
 def _findings(
@@ -152,14 +163,15 @@ def _findings(
     hurt: Any,
     history: Any,
     movers: pl.DataFrame,
-    series: dict[str, Any],
+    compared: pl.DataFrame,
+    series: dict[str, tuple[Any, Any]],
 ) -> Findings:
     ids = {
         name: (provenance(answer).call_id,)
         for name, answer in (("item", item), ("needed", needed), ("hurt", hurt), ("history", history))
     }
-    series_ids = {name: provenance(answer).call_id for name, answer in series.items()}
-    measured = tuple(sorted(series_ids.values()))
+    series_ids = {name: tuple(provenance(answer).call_id for answer in pair) for name, pair in series.items()}
+    measured = tuple(sorted(call for pair in series_ids.values() for call in pair))
     happened = _polars(history)
     upstream = {code: data["hops"] for code, data in needed.nodes(data=True)}
     bad = movers.filter(pl.col("bad").fill_null(True))
@@ -170,7 +182,7 @@ def _findings(
     statements = []
     own = bad.filter(pl.col("ci_code") == ci).sort("moved_at", "metric")
     for row in own.head(_MOST_SHOWN).iter_rows(named=True):
-        statements.append(Statement(f"{ci}: {_moved(row)}.", (series_ids[row["metric"]],)))
+        statements.append(Statement(f"{ci}: {_moved(row)}.", series_ids[row["metric"]]))
     downstream = sorted(set(bad.filter(pl.col("ci_code").is_in(list(hurt)))["ci_code"]) - {ci})
     if downstream:
         statements.append(
@@ -181,7 +193,7 @@ def _findings(
         statements.append(
             Statement(
                 f"{row['ci_code']}, {hops} hop{'s' * (hops != 1)} upstream: {_moved(row)}.",
-                (*ids["needed"], series_ids[row["metric"]]),
+                (*ids["needed"], *series_ids[row["metric"]]),
             )
         )
     for row in changes.filter(pl.col("ci_code").is_in(list(upstream))).tail(_MOST_SHOWN).iter_rows(named=True):
@@ -194,11 +206,16 @@ def _findings(
                 (*ids["needed"], *ids["history"]),
             )
         )
-    headline = _headline(ci, moment, first, changes, (*ids["needed"], *ids["history"], *measured))
-    silent = sorted(
-        set(upstream) - {code for answer in series.values() for code in _polars(answer)["ci_code"].unique()}
+    headline = _headline(
+        ci,
+        moment,
+        first,
+        changes,
+        len(set(upstream) & set(compared["ci_code"])),
+        (*ids["needed"], *ids["history"], *measured),
     )
-    measured_cis = set(upstream) - set(silent)
+    measured_cis = set(upstream) & set(compared["ci_code"])
+    silent = sorted(set(upstream) - measured_cis)
     quiet = measured_cis - set(bad["ci_code"])
     ruled_out = []
     if quiet:
@@ -208,7 +225,9 @@ def _findings(
     if silent:
         unknown.append(
             Statement(
-                f"Without any metric in this time, so nothing is known of their health: {', '.join(silent)}.", measured
+                "Without metrics now, or in the normal time to compare with, so nothing is known of their health: "
+                + f"{', '.join(silent)}.",
+                measured,
             )
         )
     hidden = [entry for graph in (needed, hurt) for entry in graph.graph["frontier"]]
@@ -281,10 +300,15 @@ def _findings(
 
 
 def _headline(
-    ci: str, moment: datetime, first: pl.DataFrame, changes: pl.DataFrame, calls: tuple[str, ...]
+    ci: str, moment: datetime, first: pl.DataFrame, changes: pl.DataFrame, measured: int, calls: tuple[str, ...]
 ) -> Statement:
     if not first.height:
-        return Statement(f"{ci} at {format_time(moment)}: nothing it needs left its normal range.", calls)
+        where = (
+            f"of the {measured} measured CIs it needs, none"
+            if measured
+            else "nothing could be compared, so it is not known what"
+        )
+        return Statement(f"{ci} at {format_time(moment)}: {where} left its normal range.", calls)
     lead = first.row(0, named=True)
     own = changes.filter((pl.col("ci_code") == lead["ci_code"]) & (pl.col("start_at") <= lead["moved_at"]))
     after = f", after change {own['record_id'][-1]} ({own['title'][-1]})" if own.height else ""
@@ -301,7 +325,7 @@ def _moved(row: dict[str, Any]) -> str:
     return f"{name} went {change}, first at {format_time(row['moved_at'])}"
 
 
-def _series_of(movers: pl.DataFrame, series: dict[str, Any]) -> pl.DataFrame | None:
+def _series_of(movers: pl.DataFrame, series: dict[str, tuple[Any, Any]]) -> pl.DataFrame | None:
     """The points of the series that moved most, for the picture."""
     top = movers.head(_MOST_SHOWN)
     parts = [

@@ -344,7 +344,7 @@ class _Topology:
         from matplotlib.patches import FancyBboxPatch
 
         axes, colours, (w, h) = self.axes, self.colours, self.half
-        types = self._types()
+        self._draw_shapes(62, 0.8, -w + 0.15)
         texts = [self._kind_and_hops(code, data) for code, data in self.graph.nodes(data=True)]
         # All cards or none: the heading of a column tells the hops too, where there is a focus.
         self.tell_hops = all(_wide(text, 6.2) <= 2 * w - 0.34 for text in texts)
@@ -357,17 +357,6 @@ class _Topology:
                 facecolor=face, edgecolor=edge, linewidth=line, zorder=4,
             )  # fmt: skip
             axes.add_patch(box)
-            shape, colour = types[str(data.get("ci_type") or "?")]
-            axes.scatter(
-                [x - w + 0.15],
-                [y],
-                s=62,
-                marker=shape,
-                facecolors=colour,
-                edgecolors=colours.ink,
-                linewidths=0.8,
-                zorder=5,
-            )
             room = 2 * w - 0.34
             first, second = visible(code), self._second_line(code, data)
             weight = "bold" if code == self.focus or code in self.hurt else "normal"
@@ -433,12 +422,7 @@ class _Topology:
     def _draw_dots(self) -> None:
         axes, colours = self.axes, self.colours
         size = (self.half[0] * 2 * 72) ** 2
-        for name, (shape, colour) in self._types().items():
-            codes = [c for c in self.codes if str(self.graph.nodes[c].get("ci_type") or "?") == name]
-            xs, ys = zip(*(self.at[c] for c in codes), strict=True)
-            axes.scatter(
-                xs, ys, s=size, marker=shape, facecolors=colour, edgecolors=colours.ink, linewidths=0.5, zorder=5
-            )
+        self._draw_shapes(size, 0.5)
         for codes, edge, scale in (
             (sorted(self.hurt), colours.alarm, 3.2),
             ([self.focus] if self.focus else [], colours.blue, 5),
@@ -449,6 +433,18 @@ class _Topology:
                     xs, ys, s=size * scale, marker="o", facecolors="none", edgecolors=edge, linewidths=1.8, zorder=6
                 )
         self._name_dots()
+
+    def _draw_shapes(self, size: float, line: float, shift: float = 0.0) -> None:
+        for name, (shape, colour) in self._types().items():
+            codes = [code for code in self.codes if str(self.graph.nodes[code].get("ci_type") or "?") == name]
+            xs, ys = np.array([self.at[code] for code in codes]).T
+            style: dict[str, Any] = {
+                "facecolors": colour,
+                "edgecolors": self.colours.ink,
+                "linewidths": line,
+                "zorder": 5,
+            }
+            self.axes.scatter(xs + shift, ys, s=size, marker=shape, **style)
 
     def _name_dots(self) -> None:
         """Name as many as find room, the focus and the hurt first, then the critical and the well connected."""

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
@@ -118,14 +119,17 @@ def shorten(text: str, width: float) -> str:
     """*text* in at most *width* columns, its middle left out: names of a kind differ at their ends."""
     if text_columns(text) <= width:
         return text
-    head, tail = text, ""
-    while head and text_columns(head) + text_columns(tail) + 1 > width:
-        if len(tail) < len(text) // 2 and text_columns(tail) < width * 0.45:
-            tail = text[len(text) - len(tail) - 1 :]
-            head = head[: len(text) - len(tail)]
-        else:
-            head = head[:-1]
+    tail = _fitting(text[::-1], (width - 1) * 0.45)[::-1]
+    head = _fitting(text, width - 1 - text_columns(tail))
     return f"{head}…{tail}"
+
+
+def _fitting(text: str, width: float) -> str:
+    """As much of the beginning of *text* as *width* columns hold."""
+    for end, used in enumerate(accumulate(map(text_columns, text))):
+        if used > width:
+            return text[:end]
+    return text
 
 
 def text_columns(text: str) -> int:

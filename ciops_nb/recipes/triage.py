@@ -329,7 +329,7 @@ def _series_of(movers: pl.DataFrame, series: dict[str, tuple[Any, Any]]) -> pl.D
     """The points of the series that moved most, for the picture."""
     top = movers.head(_MOST_SHOWN)
     parts = [
-        _polars(series[row["metric"]])
+        pl.concat([_polars(answer).select("ts", "ci_code", "metric", "value", "n") for answer in series[row["metric"]]])
         .filter(pl.col("ci_code") == row["ci_code"])
         .select("ts", "ci_code", "metric", "value", "n")
         for row in top.unique(["ci_code", "metric"], maintain_order=True).iter_rows(named=True)

@@ -29,7 +29,7 @@ from ciops_nb.estate.schema import DEFAULT_RELATION_TYPES
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["focus_of", "impact_of", "layered", "layers"]
+__all__ = ["focus_of", "impact_of", "layered", "layers", "reached"]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -85,6 +85,13 @@ def layers(graph: nx.MultiDiGraph[str], *, focus: str | None = None) -> dict[str
     """
     web = _Web.of(graph)
     return dict(zip(web.names, _levels(web, focus_of(graph, focus)), strict=True))
+
+
+def reached(graph: nx.MultiDiGraph[str], focus: str) -> set[str]:
+    """The focus, all it needs and all it hurts: what truly is up- or downstream, and not just beside those."""
+    web = _Web.of(graph)
+    start = web.names.index(focus)
+    return {web.names[node] for adjacent in (web.successors(), web.predecessors()) for node in _hops(start, adjacent)}
 
 
 def focus_of(graph: nx.MultiDiGraph[str], focus: str | None = None) -> str | None:

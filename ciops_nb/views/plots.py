@@ -17,7 +17,7 @@ import polars as pl
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import parse_time
-from ciops_nb.views.layout import focus_of, impact_of, layered, layers
+from ciops_nb.views.layout import focus_of, impact_of, layered, layers, reached
 from ciops_nb.views.svg import Palette, palette, shorten, styled, text_columns, to_svg, visible
 
 if TYPE_CHECKING:
@@ -271,11 +271,14 @@ class _Topology:
             self.axes.text(self.width - 0.2, self.height - 0.16, "what is hurt when it fails ▶", ha="right", **style)
             return
         spans: dict[int, list[float]] = {}
+        true = reached(self.graph, self.focus)
+        beside: set[int] = set()
         for code, level in layers(self.graph, focus=self.focus).items():
             spans.setdefault(level, []).append(self.at[code][0])
+            beside |= set() if code in true else {level}
         for level, xs in sorted(spans.items()):
             left, right = min(xs) - self.pitch * 0.42, max(xs) + self.pitch * 0.42
-            text = _hops_text(level, right - left, alone=len(xs) == 1)
+            text = _hops_text(level, right - left, level in beside)
             self.axes.text((left + right) / 2, self.height - 0.2, text, ha="center", **style)
             self.axes.plot([left, right], [self.height - 0.34] * 2, color=self.colours.faint, linewidth=1)
 
@@ -500,16 +503,19 @@ def _kind_text(data: Mapping[str, Any]) -> str:
     return visible(data.get("ci_subtype") or data.get("ci_type") or "")
 
 
-def _hops_text(level: int, room: float, alone: bool) -> str:
-    """The heading of a column, as long as there is room for."""
-    if level == 0:
-        return "focus" if alone or room < _wide("focus and peers", 7.5) else "focus and peers"
+def _hops_text(level: int, room: float, beside: bool) -> str:
+    """The heading of a column, as long as there is room for; *beside*: others stand in it too."""
     way = "upstream" if level < 0 else "downstream"
     hops = f"{abs(level)} hop{'' if abs(level) == 1 else 's'}"
-    for text in (f"{hops} {way}", f"{abs(level)} {way}", f"{abs(level)} {'up' if level < 0 else 'down'}"):
-        if _wide(text, 7.5) < room:
-            return text
-    return f"{level:+d}"
+    texts = [f"{hops} {way}", f"{abs(level)} {way}", f"{abs(level)} {way.removesuffix('stream')}", f"{level:+d}"]
+    texts = texts if level else ["focus"]
+    if beside:
+        texts = [
+            f"{texts[0]}, and others beside",
+            *(f"{text} and others" for text in texts[:2]),
+            *(f"{text}, …" for text in texts),
+        ]
+    return next((text for text in texts if _wide(text, 7.5) < room), texts[-1])
 
 
 def _arrow_head(end: Place, way: Place, size: float) -> list[Place]:

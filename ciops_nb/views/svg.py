@@ -132,9 +132,11 @@ def _fitting(text: str, width: float) -> str:
     return text
 
 
-def text_columns(text: str) -> int:
-    """How wide *text* is in columns of a terminal: wide East Asian characters take two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+def text_columns(text: str) -> float:
+    """How wide *text* is in average characters: capitals take more, wide East Asian characters nearly two."""
+    return sum(
+        1.7 if unicodedata.east_asian_width(c) in "WF" else 1.16 if c.isupper() or c in "mw%@…" else 1 for c in text
+    )
 
 
 # --- style ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import networkx as nx
+import pandas as pd
+import polars as pl
+import pytest
+from matplotlib.figure import Figure
+
+from ciops_nb.errors import BadParameter
+from ciops_nb.recipes.findings import Findings, Section, Statement
+from ciops_nb.views import report
+
+from . import sample
+
+HOSTILE = "<script>alert('x')</script>\"&\u202e</td></style>{{ 7*7 }}\x00"
+SHOWN = "<script>alert('x')</script>\"&⟨U+202E⟩</td></style>{{ 7*7 }}⟨U+0000⟩"
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Page(HTMLParser):
+    """A page as its tags and texts; refuses what is not closed in the order in which it was opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+        assert [] == self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if data.strip():
+            self.texts.append((self.open[-1] if self.open else "", data.strip()))
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def said(self, *within: str) -> list[str]:
+        return [text for tag, text in self.texts if not within or tag in within]
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return report.render(sample.triage())
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def plain() -> sample.Run:
+    """The run without its pictures, which take their time."""
+    run = sample.triage()
+    return dataclasses.replace(run, findings=dataclasses.replace(run.findings, sections=()))
+
+
+def with_sections(*sections: Section) -> sample.Run:
+    return sample.Run(Findings(Statement("A headline"), sections=sections), [])
+
+
+# --- what is in it
+
+
+def test_the_headline_is_the_one_top_heading_and_the_title(page):
+    headline = sample.triage().findings.headline.text
+
+    assert [headline] == page.said("h1") == page.said("title")[:1]
+
+
+def test_parts_stand_in_reading_order(page):
+    assert [
+        "Not everything is in here: 1 of 3 answers is not complete", "What was found", "Next steps", "Ruled out",
+        "What is not known", "What is around it", "What moved first", "What happened", "How it looked",
+        "Where this comes from",
+    ] == page.said("h2")  # fmt: skip
+
+
+def test_evidence_leads_to_the_provenance_of_its_call(page):
+    targets = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = [attributes["href"] for attributes in page.named("a")]
+
+    assert all(link.startswith("#") and link[1:] in targets for link in links)
+    assert {"#call-1", "#call-2", "#call-3"} <= set(links)
+    assert "evidence: call 3, history_recent, truncated" in [a.get("aria-label") for a in page.named("a")]
+
+
+def test_no_id_is_used_twice(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+
+    assert len(ids) == len(set(ids))
+
+
+def test_evidence_that_is_not_in_the_run_is_said_to_be_lost():
+    run = sample.Run(Findings(Statement("A headline", ("c9",))), [])
+
+    assert "call c9 is not in this run" in Page(report.render(run)).said("span")
+
+
+def test_an_incomplete_answer_opens_the_report(page):
+    said = " ".join(page.said("li"))
+
+    assert ": truncated, 28 of 312; left out: 284 rows (limit=28)" in said
+
+
+def test_a_complete_run_has_no_banner():
+    run = plain()
+    run.calls[2] = sample.call("c3", "history_recent")
+
+    assert "banner" not in [attributes.get("class") for attributes in Page(report.render(run)).named("section")]
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_run_that_did_not_finish_says_so(status):
+    run = dataclasses.replace(plain(), status=status)
+
+    assert f"This run is not finished: {status}" in Page(report.render(run)).said("h2")
+
+
+def test_each_call_tells_its_parameters_and_source(page):
+    said = page.said("dd")
+
+    assert {"c1", "c2", "c3", "acme", "polars", "d3adbeef", '["app-erp-01", "db-erp"]', "2026-03-02T10:00:00Z"} <= set(
+        said
+    )
+
+
+def test_warnings_and_fallbacks_are_told():
+    run = plain()
+    run.calls[0] |= {
+        "warnings": ["two relations lead nowhere"],
+        "fallback": {"source": "snapshot", "reason": "live is away"},
+    }
+    page = Page(report.render(run))
+
+    assert "Warning: two relations lead nowhere" in page.said("li")
+    assert "snapshot, because live is away" in page.said("dd")
+
+
+# --- tables
+
+
+@pytest.mark.parametrize("make", [pl.DataFrame, pd.DataFrame])
+def test_a_long_table_says_how_much_of_it_is_shown(make):
+    page = Page(report.render(with_sections(Section("Many", make({"n": list(range(312))})))))
+
+    assert "· 50 of 312 rows shown" in page.said("caption")
+    assert [str(n) for n in range(50)] == page.said("td")
+
+
+def test_a_short_table_is_shown_whole():
+    page = Page(report.render(with_sections(Section("Few", pl.DataFrame({"n": [1]})))))
+
+    assert "· 1 row, all shown" in page.said("caption")
+
+
+def test_an_empty_table_says_so():
+    page = Page(report.render(with_sections(Section("None", pl.DataFrame({"n": []})))))
+
+    assert "· No rows." in page.said("caption")
+
+
+@pytest.mark.parametrize("frames", ["polars", "pandas"])
+def test_cells_are_told_alike_whatever_the_frame(frames):
+    frame = pl.DataFrame(
+        {
+            "count": [3, None],
+            "value": [0.1 + 0.2, float("nan")],
+            "ts": [datetime(2026, 3, 2, 9, 41, tzinfo=UTC), datetime(2026, 3, 2, 9, 41, 0, 500_000, tzinfo=UTC)],
+            "good": [True, False],
+            "name": ["a", None],
+        }
+    )
+    page = Page(report.render(with_sections(Section("Cells", frame if frames == "polars" else frame.to_pandas()))))
+
+    assert [
+        "3", "0.3", "2026-03-02 09:41:00", "yes", "a",
+        "–", "–", "2026-03-02 09:41:00.5", "no", "–",
+    ] == page.said("td")  # fmt: skip
+    assert ["count", "value", "ts (UTC)", "good", "name"] == page.said("th")
+    assert ["number", "number", "time", "words", "words"] == [th["class"] for th in page.named("th")]
+
+
+def test_tags_and_lists_are_told_as_json():
+    frame = pd.DataFrame({"tags": [{"b": 1, "a": ["x"]}]})
+
+    assert ['{"a": ["x"], "b": 1}'] == Page(report.render(with_sections(Section("Tags", frame)))).said("td")
+
+
+def test_a_graph_is_told_in_tables_too():
+    graph = sample.three_nodes()
+    page = Page(report.render(with_sections(Section("Around", graph, picture="topology"))))
+
+    assert ["Configuration items", "Relations", "Items with neighbours that are not in the graph"] == page.said(
+        "strong"
+    )
+    assert "DEPENDS_ON" in page.said("td")
+
+
+# --- pictures
+
+
+def test_every_picture_is_well_formed_and_named(text):
+    pictures = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)]
+
+    assert ["What is around it", "What moved first", "What happened", "How it looked"] == [
+        svg[0].text for svg in pictures
+    ]
+
+
+def test_pictures_take_their_colours_from_the_theme_of_the_reader(text):
+    inside = "".join(re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL))
+    used = set(re.findall(r"var\(--([a-z-]+)\)", inside))
+    light, dark = (set(re.findall(r"--([a-z-]+):", css)) for css in re.findall(r":root \{([^{}]*)\}", text)[:2])
+
+    assert [] == re.findall(r"#[0-9a-f]{6}\b", inside)
+    assert used <= light == dark
+
+
+def test_a_figure_of_ones_own_is_shown_on_paper():
+    figure = Figure()
+    figure.add_subplot().plot([1, 2, 3])
+    page = Page(report.render(with_sections(Section("Mine", figure))))
+
+    assert "scroll picture paper" in [div.get("class") for div in page.named("div")]
+
+
+def test_a_picture_without_a_body_is_refused():
+    with pytest.raises(BadParameter, match="no body to draw"):
+        report.render(with_sections(Section("Gone", None, picture="timeline")))
+
+
+def test_an_unknown_option_of_a_picture_is_refused():
+    with pytest.raises(BadParameter, match=r"colour.*focus"):
+        report.render(with_sections(Section("Around", sample.three_nodes(), picture="topology", options={"colour": 1})))
+
+
+# --- safety
+
+
+@pytest.fixture(scope="module")
+def hostile() -> str:
+    graph = nx.MultiDiGraph(roots=[HOSTILE], frontier=[{"ci_code": HOSTILE, "count": 2, "why": HOSTILE}])
+    sample.node(graph, HOSTILE, HOSTILE, HOSTILE)
+    history = sample.history().with_columns(
+        pl.lit(HOSTILE).alias(c) for c in ("ci_code", "title", "kind", "type", "detail")
+    )
+    metrics = sample.series().with_columns(pl.lit(HOSTILE).alias(c) for c in ("ci_code", "metric"))
+    say = Statement(HOSTILE, (HOSTILE, "lost" + HOSTILE))
+    findings = Findings(
+        say, (say,),
+        (
+            Section(HOSTILE, graph, (HOSTILE,), HOSTILE, "topology", {"highlight": {HOSTILE: HOSTILE}}),
+            Section(HOSTILE, history, picture="timeline"),
+            Section(HOSTILE, metrics.to_pandas(), picture="series", options={"history": history}),
+            Section(HOSTILE, pl.DataFrame({HOSTILE: [HOSTILE], "tags": [[HOSTILE]]})),
+            Section(HOSTILE, HOSTILE),
+        ),
+        (say,), (say,), (say,),
+    )  # fmt: skip
+    call = sample.call(HOSTILE, HOSTILE, status=HOSTILE, **{HOSTILE: {HOSTILE: [HOSTILE]}})
+    call["completeness"]["left_out"] = [{"what": HOSTILE, "count": 1, "why": HOSTILE}]
+    call |= {"warnings": [HOSTILE], "fallback": {"source": HOSTILE, "reason": HOSTILE}}
+    call |= dict.fromkeys(("tenant", "engine", "data_version", "as_of"), HOSTILE)
+    run = sample.Run(
+        findings, [call], HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE
+    )
+    return report.render(run)
+
+
+def test_hostile_values_are_text_wherever_they_stand(hostile):
+    page = Page(hostile)
+
+    assert [] == page.named("script")
+    assert 1 == len(page.named("style"))
+    told = {tag for tag, text in page.texts if "<script>alert('x')</script>" in text}
+    assert {"h1", "h2", "li", "p", "td", "th", "dd", "dt", "title", "code", "strong", "text"} <= told
+    assert SHOWN in page.said("h1")
+    assert SHOWN in page.said("td")
+
+
+def test_no_control_or_direction_character_is_left_in_the_page(hostile):
+    assert [] == re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]", hostile)
+
+
+def test_no_attribute_breaks_out_or_handles_an_event(hostile):
+    names = {name for _, attributes in Page(hostile).tags for name in attributes}
+
+    assert [] == [name for name in names if name.startswith("on") or not re.fullmatch(r"[a-zA-Z:-]+[0-9]*", name)]
+
+
+def test_the_page_may_load_and_run_nothing(page):
+    policy = next(meta["content"] for meta in page.named("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'" == policy
+    assert [] == page.named("script") + page.named("link") + page.named("iframe") + page.named("img")
+    assert [] == [a for _, a in page.tags if "src" in a or not (a.get("href") or "#").startswith("#")]
+
+
+def test_the_page_names_no_address_but_that_of_the_svg_format(text):
+
+    assert {"http://www.w3.org/2000/svg"} == set(re.findall(r"https?://[^\s\"'<>)]+", text))
+    assert "@import" not in text
+    assert [] == re.findall(r"url\((?!#)", text)
+
+
+# --- bytes
+
+
+def test_what_differs_from_run_to_run_is_not_in_the_page(text):
+    assert text == report.render(sample.triage())  # its calls have other durations, times and luck with the cache
+
+
+def test_the_same_run_is_the_same_bytes_in_another_process(text):
+    script = (
+        "import hashlib; from tests.views import sample; from ciops_nb.views import report;"
+        "print(hashlib.sha256(report.render(sample.triage()).encode()).hexdigest())"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=root
+    )
+
+    assert hashlib.sha256(text.encode()).hexdigest() == done.stdout.strip()
+
+
+# --- files
+
+
+def small() -> sample.Run:
+    return with_sections(Section("Words", "Nothing more."))
+
+
+def test_the_file_holds_the_page(tmp_path):
+    path = report.write(small(), tmp_path / "report.html")
+
+    assert tmp_path / "report.html" == path
+    assert report.render(small()) == path.read_text("utf-8")
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(BadParameter, match=r"nowhere.*Make the folder"):
+        report.write(small(), tmp_path / "nowhere" / "report.html")
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
+    with pytest.raises(BadParameter, match="is a folder"):
+        report.write(small(), tmp_path)
+
+
+def test_a_report_that_cannot_be_made_leaves_the_old_one(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    with pytest.raises(BadParameter):
+        report.write(with_sections(Section("Gone", None, picture="series")), path)
+    assert "old" == path.read_text()
+
+
+def test_a_write_that_fails_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BadParameter, match="No space left on device"):
+        report.write(small(), path)
+    assert "old" == path.read_text()
+    assert [path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rows", [0, -1, True, "5"])
+def test_a_count_of_rows_that_is_none_is_refused(rows):
+    with pytest.raises(BadParameter, match="rows"):
+        report.render(small(), rows=rows)

@@ -539,7 +539,7 @@ def _meant(versions: list[tuple[datetime, datetime, str]], at: datetime) -> str:
     if valid:
         return max(valid)[2]
     gone = [version for version in versions if version[1] <= at]
-    return max(gone, key=lambda version: version[1])[2] if gone else min(versions)[2]
+    return max(gone, key=lambda version: (version[1], version[0], version[2]))[2] if gone else min(versions)[2]
 
 
 # ---- judging and writing ----
@@ -856,8 +856,10 @@ class _Judge:
             if start in self.table.by_name:
                 self._add(pl.col(end) < pl.col(start), f"{end} is before {start}")
 
-    def _add(self, mask: pl.Expr, words: str, *values: pl.Expr) -> None:
-        self.checks.append((mask, pl.format(words, *values) if values else pl.lit(words)))
+    def _add(self, mask: pl.Expr, words: str, value: pl.Expr | None = None, after: str = "") -> None:
+        # Not pl.format: a name of theirs may hold braces.
+        shown = [] if value is None else [value.cast(pl.String(), strict=False).fill_null("?")]
+        self.checks.append((mask, pl.concat_str(pl.lit(words), *shown, pl.lit(after))))
 
     def _check_field(self, each: _Field) -> None:
         column, value = each.column, pl.col(each.name)
@@ -865,31 +867,27 @@ class _Judge:
             raw = pl.col(_RAW + each.theirs)
             zone = self.plan.part.time_zone
             clocks = f", or clocks were changed then in {zone}" if column.kind == "time" and zone != "UTC" else ""
-            shown = raw.cast(pl.String(), strict=False)
             lost = raw.is_not_null() & value.is_null()
-            self._add(lost, f"{each.shown} '{{}}' is not {_WORDS[column.kind]}{clocks}", shown)
+            self._add(lost, f"{each.shown} '", raw, f"' is not {_WORDS[column.kind]}{clocks}")
             if column.required and each.name not in (*self.codes, *self.codes.values()):
                 self._add(raw.is_null(), f"{each.shown} is missing")
         if column.low is not None and column.high is not None:
-            self._add(
-                ~value.is_between(column.low, column.high),
-                f"{each.shown} {{}} is not between {column.low} and {column.high}",
-                value,
-            )
+            beyond = ~value.is_between(column.low, column.high)
+            self._add(beyond, f"{each.shown} ", value, f" is not between {column.low} and {column.high}")
         words = CHOICES.get(self.table.name, {}).get(each.name)
         if words:
-            self._add(~value.is_in(list(words)), f"{each.shown} '{{}}' is not {' or '.join(words)}", value)
+            self._add(~value.is_in(list(words)), f"{each.shown} '", value, f"' is not {' or '.join(words)}")
 
     def _check_id(self, key: str) -> None:
         code = self.codes.get(key)
         asked = pl.col(key).is_not_null()
         if code:
             unresolved = pl.col(code).is_not_null() & pl.col(key).is_null()
-            self._add(unresolved, f"{self._shown(code)} '{{}}' is unknown", pl.col(code))
+            self._add(unresolved, f"{self._shown(code)} '", pl.col(code), "' is unknown")
             if self.table.by_name[key].required:
                 self._add(pl.col(code).is_null() & pl.col(key).is_null(), f"{self._shown(code)} is missing")
         if self.plan.has(key):
-            self._add(asked & ~pl.col(f"known:{key}"), f"{self._shown(key)} '{{}}' is unknown", pl.col(key))
+            self._add(asked & ~pl.col(f"known:{key}"), f"{self._shown(key)} '", pl.col(key), "' is unknown")
 
     def _shown(self, name: str) -> str:
         return next(each.shown for each in self.plan.fields if each.name == name)

@@ -135,7 +135,7 @@ def _fitting(text: str, width: float) -> str:
 def text_columns(text: str) -> float:
     """How wide *text* is in average characters: capitals take more, wide East Asian characters nearly two."""
     return sum(
-        1.7 if unicodedata.east_asian_width(c) in "WF" else 1.16 if c.isupper() or c in "mw%@…" else 1 for c in text
+        1.7 if unicodedata.east_asian_width(c) in "WF" else 1.16 if c.isupper() or c in "mw%@" else 1 for c in text
     )
 
 

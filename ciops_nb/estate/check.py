@@ -82,7 +82,7 @@ _READ_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError
 
 
 def check(estate: Path) -> pl.DataFrame:
-    """List what is wrong with the estate at *estate*.
+    """List what is wrong with the estate at *estate*, a folder or its ``estate.toml``.
 
     Returns:
         A frame of findings, errors first, then in the order of the tables; empty if all is well: severity (error,
@@ -91,7 +91,7 @@ def check(estate: Path) -> pl.DataFrame:
     Raises:
         EstateInvalid: *estate* is not a folder with an ``estate.toml``.
     """
-    estate = Path(estate)
+    estate = Path(estate).parent if Path(estate).name == MANIFEST else Path(estate)
     if not (estate / MANIFEST).is_file():
         raise EstateInvalid(str(estate), f"has no {MANIFEST}", "Give the folder of an estate, such as data/demo")
     run = _Run(estate)

@@ -107,7 +107,8 @@ def import_tables(
         raise BadParameter("clock", clock, "is not a clock", "Choose data (frozen) or wall (live)")
     rules = read_mapping(Path(mapping)) if mapping is not None else ImportMapping()
     folder, out = Path(folder), Path(out)
-    plans, warnings = _plan(folder, rules)
+    with _reading(folder):
+        plans, warnings = _plan(folder, rules)
     with all_or_nothing(out) as beside, _writing(out):
         job = _Job(rules, beside, progress or _silent, warnings)
         for table in TABLES:
@@ -246,6 +247,8 @@ def _strangers(folder: Path, taken: set[Path]) -> list[str]:
 def _stranger(name: str) -> str:
     if not name.endswith(_SUFFIXES):
         return f"{name} was not read: it is neither CSV nor Parquet"
+    if _stem(name) in TABLES:
+        return f"{name} was not read: the mapping names another file for table {_stem(name)}"
     near = nearest(_stem(name), TABLES, most=1)
     hint = f'. Did you mean {near[0]}? Then rename it, or write [tables.{near[0]}] file = "{name}"' if near else ""
     return f"{name} was not read: there is no table {_stem(name)!r}{hint}"
@@ -459,13 +462,14 @@ def _csv(plan: _Plan, advance: Callable[[int], None]) -> Iterator[pl.DataFrame]:
 def _framed(plan: _Plan, rows: pl.DataFrame, numbers: pl.Series, why: str | None) -> pl.DataFrame:
     nothing = plan.rules.null_values
     columns = []
-    for values in rows:
+    for theirs in rows:
+        values = theirs.alias(_RAW + theirs.name)  # polars takes a name such as ^x$ for a pattern
         if isinstance(values.dtype, (pl.Categorical, pl.Enum)):
             values = values.cast(pl.String())
         if values.dtype == pl.String():
             blank = (values.str.strip_chars() == "") | values.is_in(list(nothing))
             values = values.set(blank, None) if blank.any() else values
-        columns.append(values.alias(_RAW + values.name))
+        columns.append(values)
     broken = pl.repeat(why, rows.height, dtype=pl.String(), eager=True).alias("broken")
     return pl.DataFrame([numbers.cast(pl.Int64()), broken, *columns])
 

@@ -185,6 +185,9 @@ class _Reader:
         if form not in _FORMATS and "%" not in form:
             hint = f'Write one of {", ".join(_FORMATS)}, or a pattern such as "%d.%m.%Y %H:%M"'
             raise self.refuse(f"{where}time_format = {form!r} is not a format", hint)
+        if problem := _pattern_problem(form):
+            hint = 'Write a pattern with a date, such as "%d.%m.%Y %H:%M", and say the zone as time_zone or with %z'
+            raise self.refuse(f"{where}time_format = {form!r} {problem}", hint)
         for key in ("delimiter", "decimal"):
             if len(given.get(key, ",")) != 1:
                 raise self.refuse(f"{key} = {given[key]!r} is not one character", f'Write {key} = ","')
@@ -249,6 +252,21 @@ class _Reader:
 
 
 _SCALARS = ("name", "tenant", "time_zone", "time_format", "delimiter", "encoding", "decimal")
+
+
+def _pattern_problem(form: str) -> str | None:
+    """Why a pattern would not read times, or read them wrongly."""
+    if form in _FORMATS:
+        return None
+    if "%Z" in form:
+        return "reads the name of a zone, and would ignore it"
+    if not any(part in form for part in ("%Y", "%y", "%D", "%F", "%x", "%c", "%s", "%+", "%v")):
+        return "has no year"
+    try:
+        convert(pl.Series(["?"]), "time", time_format=form)
+    except pl.exceptions.PolarsError as error:
+        return f"cannot be used ({str(error).splitlines()[0]})"
+    return None
 
 
 def _ours(table: Table) -> tuple[str, ...]:

@@ -263,6 +263,14 @@ def test_rejected_rows_lie_in_the_order_of_their_file(folder: Path, out: Path) -
     assert ["A", "B", "C", "E", "F"] == [row["event_id"] for row in rejected(out, "event")]
 
 
+def test_names_of_theirs_may_hold_braces_and_patterns(folder: Path, out: Path) -> None:
+    (folder / "event.csv").write_text("event_id,^t{}$,row\nE,x,1\n")
+
+    import_tables(folder, out, mapping=mapping(folder, '[tables.event.columns]\nts = "^t{}$"\n'))
+
+    assert [{"event_id": "E", "^t{}$": "x", "row": "1", "reason": "^t{}$ 'x' is not a time"}] == rejected(out, "event")
+
+
 def test_a_version_may_end_when_it_begins(folder: Path, out: Path) -> None:
     (folder / "ci.csv").write_text("ci_code,valid_from,valid_to\nweb,2026-03-01,2026-03-01\n")
 
@@ -544,6 +552,9 @@ def test_a_relation_type_without_meaning_is_a_warning(folder: Path, out: Path) -
         ("[tables.ci]\ncolumns.owner = 'ci_code'\nvalues.owner = 'me'", "gives 'owner' both a column and a value"),
         ("[tables.ci]\ntime_zone = 'Berlin'", "[tables.ci] time_zone = 'Berlin': there is no such time zone"),
         ("time_format = 'unix'", "time_format = 'unix' is not a format"),
+        ("time_format = '%d.%m.%Y %H'", "time_format = '%d.%m.%Y %H' cannot be used"),
+        ("time_format = '%H:%M'", "time_format = '%H:%M' has no year"),
+        ("time_format = '%Y-%m-%d %H:%M %Z'", "reads the name of a zone, and would ignore it"),
         ("encoding = 'utf-9'", "encoding = 'utf-9' is unknown"),
         ("delimiter = ';;'", "delimiter = ';;' is not one character"),
         ("null_values = 'x'", "null_values = 'x' is not a list"),
@@ -658,6 +669,15 @@ def test_files_that_look_like_tables_are_warned_of(folder: Path, out: Path) -> N
         "metrics.csv was not read: there is no table 'metrics'. Did you mean metric? "
         'Then rename it, or write [tables.metric] file = "metrics.csv"',
     )
+
+
+def test_a_file_that_the_mapping_passes_over_is_warned_of(folder: Path, out: Path) -> None:
+    (folder / "cmdb.csv").write_text(CI)
+    told = mapping(folder, '[tables.ci]\nfile = "cmdb.csv"\n')
+
+    assert ("ci.csv was not read: the mapping names another file for table ci",) == import_tables(
+        folder, out, mapping=told
+    ).warnings
 
 
 def test_a_folder_that_is_in_use_is_not_written_to(folder: Path, out: Path) -> None:

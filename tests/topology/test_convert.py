@@ -13,7 +13,7 @@ from ciops_nb.topology import expand, to_networkx
 from .worlds import LAST, World, moment, worlds
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(deadline=None, derandomize=True, max_examples=200)
 @given(worlds(same_code=False), st.integers(0, LAST), st.integers(1, 8))
 def test_the_graph_holds_the_nodes_and_edges_in_order(world: World, when: int, most: int) -> None:
     snapshot, truth = world.topology().at(when), moment(world, when)

@@ -39,7 +39,7 @@ def _shown(snapshot: Snapshot, result: PathsResult) -> list[list[str]]:
     return [snapshot.ids(np.array(path)) for path in result.paths]
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=200)
 @given(
     worlds(), st.integers(0, LAST), st.integers(0, 7), st.sampled_from((1, 2, 3, 5, 400)),
     st.sampled_from(DIRECTIONS), types_asked, st.data(),
@@ -65,7 +65,7 @@ def test_paths_are_the_first_of_all_simple_paths(
     assert (nx.shortest_path_length(steps, source, target) if linked else None) == result.shortest_hops
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(deadline=None, derandomize=True, max_examples=200)
 @given(worlds(), st.integers(0, LAST), st.sampled_from((1, 3)), st.sampled_from(DIRECTIONS), types_asked, st.data())
 def test_a_path_comes_with_the_relations_that_carry_its_steps(
     world: World, when: int, k: int, direction: Any, types: frozenset[str] | None, data: st.DataObject

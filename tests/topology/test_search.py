@@ -57,7 +57,7 @@ def _truth(truth: Moment, roots: set[str], depth: int, steps: Any, most: int | N
     }
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=200)
 @given(worlds(), st.integers(0, LAST), st.integers(0, 4), st.sampled_from(DIRECTIONS), types_asked, st.data())
 def test_expand_is_what_a_slow_search_finds_for_every_limit_on_nodes(
     world: World, when: int, depth: int, direction: Any, types: frozenset[str] | None, data: st.DataObject
@@ -104,6 +104,14 @@ def test_each_direction_follows_the_impact_of_the_types(start: str, direction: A
     found = expand(snapshot, snapshot.find([start]), depth=1, direction=direction)
 
     assert expected == snapshot.codes(found.nodes)
+
+
+def test_edges_come_in_order_of_the_codes_of_source_and_target_then_of_type() -> None:
+    snapshot = STAR.topology().at(0)
+    found = expand(snapshot, snapshot.find(["h"]), depth=1)
+
+    ends = zip(snapshot.codes(found.edges.source), snapshot.codes(found.edges.target), strict=True)
+    assert [("b", "a"), ("h", "a"), ("h", "b"), ("h", "c"), ("h", "h")] == list(ends)
 
 
 def test_a_limit_cuts_a_level_in_order_of_code_and_says_so() -> None:

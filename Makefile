@@ -10,6 +10,7 @@ demo: $(READY)
 
 test: lint types $(READY)
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval notebooks
 	$(MAKE) wheel
 
 lint: $(READY)

@@ -56,7 +56,7 @@ class Provenance(dict[str, Any]):
     clear = pop = popitem = setdefault = update = _refuse
 
     def __str__(self) -> str:
-        return describe(self)
+        return describe(self) if "completeness" in self else repr(self)  # a part of a record is a plain dict
 
 
 def frozen(value: Any) -> Any:

@@ -44,6 +44,7 @@ class Shared:
 
     def __init__(self) -> None:
         self._kept: dict[str, asyncio.Future[Any]] = {}
+        self._slots: dict[str, str] = {}
 
     async def get(self, key: str, build: Callable[[], Awaitable[T]]) -> T:
         future = self._kept.get(key)
@@ -53,6 +54,13 @@ class Shared:
             future.add_done_callback(lambda done: self._forget(key, done))
         result: T = await asyncio.shield(future)
         return result
+
+    async def newest(self, slot: str, key: str, build: Callable[[], Awaitable[T]]) -> T:
+        """Like ``get``, but only the thing that was asked for last is kept in *slot*: for what differs by moment."""
+        if self._slots.get(slot) not in (None, key):
+            self._kept.pop(f"{slot} {self._slots[slot]}", None)
+        self._slots[slot] = key
+        return await self.get(f"{slot} {key}", build)
 
     def _forget(self, key: str, done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None:

@@ -108,6 +108,8 @@ def test_provenance_survives_a_step_and_cannot_be_changed(estate: Path) -> None:
     record = ciops.provenance(found.head(1))
 
     assert (record.tool, record.tenant, record.completeness.status) == ("ci_search", "a", "complete")
+    assert "ci_search · polars · tenant a" in str(record)
+    assert "'status': 'complete'" in str(record.completeness)
     with pytest.raises(TypeError, match="cannot be changed"):
         record["tool"] = "other"
     with pytest.raises(LookupError, match="carries no provenance"):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from datetime import datetime
+from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from ciops_nb import sync
 from ciops_nb.context import Context, Frame, choose
 from ciops_nb.errors import BadParameter, ItemNotFound, UnknownField
 from ciops_nb.estate.names import nearest
@@ -14,13 +19,25 @@ from ciops_nb.estate.schema import CI_COLUMNS, DTYPES
 from ciops_nb.estate.times import format_time
 from ciops_nb.registry import tool
 from ciops_nb.tools.filters import Field, number, parse_field
-from ciops_nb.tools.scope import ci_index, ci_rows, codes_of, known_field, properties_at, scope_ids, select_cis
+from ciops_nb.tools.scope import (
+    ci_index,
+    ci_rows,
+    codes_of,
+    known_field,
+    properties_at,
+    property_index,
+    scope_ids,
+    select_cis,
+)
 
 __all__ = ["ci_aggregate", "ci_get", "ci_get_by_code", "ci_list_preview", "ci_search"]
+
+Places: TypeAlias = npt.NDArray[np.int64]
 
 _SHOWN = CI_COLUMNS[:10]  # up to owner
 _SEARCHED = ("ci_code", "ci_name", "ci_type", "ci_subtype", "ci_category")
 _EXACT_CODE, _EXACT_NAME, _PREFIX, _WORD, _SUBSTRING = 1.0, 0.8, 0.6, 0.4, 0.2
+_BETWEEN_WORDS = r"[^\p{L}\p{N}]+"
 _MEASURES = ("count", "count_distinct", "min", "max", "mean", "sum")
 
 
@@ -56,46 +73,97 @@ async def ci_search(
     if not isinstance(keywords, str):
         raise BadParameter("keywords", keywords, "is not a text", 'Such as "erp db"')
     moment = ctx.moment(as_of)
-    cis = await ctx.run((await select_cis(ctx, where, moment)).select(CI_COLUMNS))
-    words = keywords.lower().split()
-    if words:
-        tags = await ctx.run(
-            properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null())
-        )
-        found = _match(cis, tags, words, match)
-    else:
-        found = cis.with_columns(score=pl.lit(0.0), matched_on=pl.lit(None, pl.String))
+    index = await _searched(ctx, moment)
+    kept = None if where is None else (await ctx.run((await select_cis(ctx, where, moment)).select("ci_id")))["ci_id"]
+    found = await sync.in_thread(index.find, keywords.lower().split(), match, kept)
     by, descending = ("score", True) if sort == "relevance" else _sort(sort)
     ordered = found.sort(by, "ci_code", "ci_id", descending=[descending, False, False], nulls_last=True)
     return ctx.cut(ordered.select(*_SHOWN, "score", "matched_on"), limit=limit, offset=offset)
 
 
-def _match(cis: pl.DataFrame, tags: pl.DataFrame, words: list[str], match: str) -> pl.DataFrame:
-    """The CIs in which the words are found, with score and matched_on."""
+class _SearchIndex:
+    """The CIs of one moment with all their searched texts, lower case, one beside the other.
+
+    One look at that long text sieves the CIs; only those that pass are looked at field by field.
+    """
+
+    def __init__(self, cis: pl.DataFrame, tags: pl.DataFrame) -> None:
+        self.cis = cis.sort("ci_id")
+        rows = self.cis.select("ci_id", row=pl.int_range(pl.len(), dtype=pl.Int64))
+        joined = tags.join(rows, on="ci_id").sort("row", "name", "value")
+        self._tags = joined.select(
+            "ci_id", field="tags." + pl.col("name"), rank=pl.lit(9), text=pl.col("value").str.to_lowercase()
+        )
+        # The tags of row n are those from place n to place n + 1.
+        self._places = np.searchsorted(joined["row"].to_numpy(), np.arange(len(rows) + 1))
+        tagged = self._tags.group_by("ci_id").agg(pl.col("text").str.join("\n"))
+        texts = [pl.col(name).str.to_lowercase() for name in _SEARCHED]
+        self._all = (
+            self.cis.join(tagged, on="ci_id", how="left", maintain_order="left")
+            .select(text=pl.concat_str([*texts, "text"], separator="\n", ignore_nulls=True))
+            .to_series()
+        )
+
+    def find(self, words: list[str], match: str, kept: pl.Series | None) -> pl.DataFrame:
+        """The CIs in which the words are found, with score and matched_on; all of them if there are no words."""
+        rows = np.arange(len(self.cis))
+        if kept is not None:
+            rows = np.flatnonzero(self.cis["ci_id"].is_in(kept.implode()).to_numpy())
+        if not words:
+            return self.cis[rows].with_columns(score=pl.lit(0.0), matched_on=pl.lit(None, pl.String))
+        rows = self._sieved(rows, words, match)
+        return _scored(self.cis[rows], self._tags[self._tags_of(rows)], words, match)
+
+    def _sieved(self, rows: Places, words: list[str], match: str) -> Places:
+        if match == "any":
+            texts = self._all[rows]
+            return rows[np.logical_or.reduce([texts.str.contains(word, literal=True).to_numpy() for word in words])]
+        for word in sorted(words, key=len, reverse=True):  # the longest leaves the fewest to look at
+            texts = self._all if len(rows) == len(self._all) else self._all[rows]
+            rows = rows[texts.str.contains(word, literal=True).to_numpy()]
+        return rows
+
+    def _tags_of(self, rows: Places) -> Places:
+        start, count = self._places[rows], self._places[rows + 1] - self._places[rows]
+        before = np.cumsum(count) - count
+        return np.repeat(start - before, count) + np.arange(count.sum())
+
+
+async def _searched(ctx: Context, moment: datetime) -> _SearchIndex:
+    async def build() -> _SearchIndex:
+        cis, tags = await asyncio.gather(
+            ctx.run((await select_cis(ctx, None, moment)).select(CI_COLUMNS)),
+            ctx.run(properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null())),
+        )
+        return await sync.in_thread(_SearchIndex, cis, tags)
+
+    return await ctx.shared.newest("search", format_time(moment), build)
+
+
+def _scored(cis: pl.DataFrame, tags: pl.DataFrame, words: list[str], match: str) -> pl.DataFrame:
+    """The CIs in which the words are found, with score and matched_on; *tags* are those of *cis*."""
     texts = pl.concat(
         [
             *(
                 cis.select("ci_id", field=pl.lit(name), rank=pl.lit(rank), text=pl.col(name).str.to_lowercase())
                 for rank, name in enumerate(_SEARCHED)
             ),
-            tags.join(cis.select("ci_id"), on="ci_id", how="semi").select(
-                "ci_id", field="tags." + pl.col("name"), rank=pl.lit(9), text=pl.col("value").str.to_lowercase()
-            ),
+            tags,
         ]
     )
-    phrase = " ".join(words)
-    hits = []
-    for place, word in enumerate([*words, phrase]):
-        level = _level(word)
-        if place == len(words):  # the phrase as a whole only counts where it is more than its words
-            level = pl.when(level >= _PREFIX).then(level)
-        hits.append(
-            texts.lazy()
-            .filter(pl.col("text").str.contains(word, literal=True))
-            .with_columns(place=pl.lit(place), level=level)
-            .drop_nulls("level")
-            .collect()
-        )
+    # Only texts with a word in them can score; their words are set apart by single spaces, once for all that is asked.
+    texts = texts.filter(pl.any_horizontal(_contains(word) for word in words)).with_columns(
+        spaced=pl.concat_str(pl.lit(" "), pl.col("text").str.replace_all(_BETWEEN_WORDS, " "), pl.lit(" "))
+    )
+    hits = [
+        texts.filter(_contains(word)).select("ci_id", "field", "rank", place=pl.lit(place), level=_level(word))
+        for place, word in enumerate(words)
+    ]
+    if len(words) > 1:  # the phrase as a whole only counts where it is more than its words
+        phrase = " ".join(words)
+        whole = texts.filter(pl.col("text").str.starts_with(phrase))
+        level = whole.select("ci_id", "field", "rank", place=pl.lit(len(words)), level=_level(phrase))
+        hits.append(level.filter(pl.col("level") >= _PREFIX))
     best = (
         pl.concat(hits)
         .sort("ci_id", "place", "level", "rank", "field", descending=[False, False, True, False, False])
@@ -122,14 +190,17 @@ def _match(cis: pl.DataFrame, tags: pl.DataFrame, words: list[str], match: str) 
     )
 
 
+def _contains(word: str) -> pl.Expr:
+    return pl.col("text").str.contains(word, literal=True)
+
+
 def _level(word: str) -> pl.Expr:
     text, field = pl.col("text"), pl.col("field")
-    whole = pl.concat_str(pl.lit(" "), text.str.replace_all(r"[^\p{L}\p{N}]+", " "), pl.lit(" "))
     return (
         pl.when((text == word) & (field == "ci_code")).then(_EXACT_CODE)
         .when((text == word) & (field == "ci_name")).then(_EXACT_NAME)
         .when(text.str.starts_with(word) & field.is_in(["ci_code", "ci_name"])).then(_PREFIX)
-        .when(whole.str.contains(f" {word} ", literal=True)).then(_WORD)
+        .when(pl.col("spaced").str.contains(f" {word} ", literal=True)).then(_WORD)
         .otherwise(_SUBSTRING)
     )  # fmt: skip
 
@@ -188,16 +259,15 @@ async def _get(ctx: Context, key: str, asked: Any, as_of: Any) -> pl.DataFrame:
         if row is None:
             raise ItemNotFound(value, index.near(key, value), what=key.removeprefix("ci_"), when=format_time(moment))
         rows.append(row)
-    found = index.versions[rows].select(CI_COLUMNS)
-    ids = list(dict.fromkeys(found["ci_id"]))
-    properties = (await ctx.run(ci_rows(ctx, properties_at(ctx, moment), ids))).sort("ci_id", "kind", "name", "value")
-    held: dict[tuple[str, str], dict[str, Any]] = {}
-    for ci_id, kind, name, value in properties.iter_rows():
-        held.setdefault((ci_id, kind), {})[name] = value
+    found = index.cis[rows]
+    properties = await property_index(ctx)
+    held = [properties.of(ci_id, moment) for ci_id in found["ci_id"]]
     ctx.notes.total = len(rows)
-    return found.with_columns(
-        pl.Series(column, [dict(held.get((ci_id, kind), {})) for ci_id in found["ci_id"]], dtype=pl.Object)
-        for column, kind in (("tags", "tag"), ("attributes", "attribute"))
+    return found.hstack(
+        [
+            pl.Series(column, [of[kind] for of in held], dtype=pl.Object)
+            for column, kind in (("tags", "tag"), ("attributes", "attribute"))
+        ]
     )
 
 

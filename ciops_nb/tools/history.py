@@ -13,7 +13,7 @@ from ciops_nb.errors import BadParameter
 from ciops_nb.estate.schema import DTYPES
 from ciops_nb.estate.times import TimeRange
 from ciops_nb.registry import tool
-from ciops_nb.tools.scope import ci_rows, latest_cis, scope_ids
+from ciops_nb.tools.scope import ci_rows, scope_ids, with_codes
 
 __all__ = ["history_recent"]
 
@@ -86,7 +86,7 @@ async def history_recent(
         if without:
             ctx.warn(f"{without} records have no severity and are not shown under min_severity={min_severity}")
         rows = rows.filter(pl.col("severity") >= min_severity)
-    named = rows.join((await latest_cis(ctx)).select("ci_id", "ci_code"), on="ci_id", how="left")
+    named = await with_codes(ctx, rows)
     ordered = named.sort(
         "start_at", "kind", "record_id", "ci_code", descending=[True, False, False, False], nulls_last=True
     )

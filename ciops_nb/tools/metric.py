@@ -19,7 +19,7 @@ from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import TimeRange, micros, parse_duration
 from ciops_nb.registry import tool
 from ciops_nb.tools.filters import parse_field
-from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, scope_ids
+from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, scope_ids, with_codes
 
 __all__ = ["metric_aggregate", "metric_list", "metric_series_table"]
 
@@ -312,7 +312,7 @@ async def metric_series_table(
         rows = grouped.rename({"bucket": "ts", aggregate: "value"}).with_columns(pl.col("value").cast(pl.Float64))
         if fill is not None:
             rows = _filled(rows, span, width, fill)
-    named = rows.join((await latest_cis(ctx)).select("ci_id", "ci_code"), on="ci_id", how="left")
+    named = await with_codes(ctx, rows)
     ordered = named.sort("ts", "ci_code", "series", "value").with_columns(metric=pl.lit(metric))
     if wide:
         return ctx.cut(_wide(ctx, ordered), limit=limit)

@@ -9,10 +9,12 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from ciops_nb import sync
 from ciops_nb.context import Context
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import BadParameter, ItemNotFound, UnknownField
 from ciops_nb.estate.names import nearest
+from ciops_nb.estate.schema import CI_COLUMNS
 from ciops_nb.estate.times import format_time, micros
 from ciops_nb.tools.filters import Condition, Field, apply_conditions, parse_where
 
@@ -26,6 +28,7 @@ __all__ = [
     "scope_ids",
     "select_cis",
     "valid",
+    "with_codes",
 ]
 
 
@@ -36,6 +39,7 @@ class CiIndex:
         self.versions = versions.sort("ci_code", "ci_id", "valid_from", nulls_last=False)
         start = self.versions["valid_from"].dt.epoch("us").fill_null(_LONG_AGO)
         end = self.versions["valid_to"].dt.epoch("us").fill_null(_NEVER)
+        self.cis = self.versions.select(CI_COLUMNS)
         self._start, self._end = start.to_list(), end.to_list()
         self._rows: dict[str, dict[str, list[int]]] = {}
 
@@ -65,11 +69,45 @@ class CiIndex:
 _LONG_AGO, _NEVER = -(2**62), 2**62
 
 
+class PropertyIndex:
+    """All tags and attributes of a tenant in memory, those of a CI found in constant time."""
+
+    def __init__(self, properties: pl.DataFrame) -> None:
+        rows = properties.sort("ci_id", "kind", "name", "valid_from", "value", nulls_last=False)
+        self._kind, self._name, self._value = (rows[name].to_list() for name in ("kind", "name", "value"))
+        self._start = rows["valid_from"].dt.epoch("us").fill_null(_LONG_AGO).to_list()
+        self._end = rows["valid_to"].dt.epoch("us").fill_null(_NEVER).to_list()
+        runs = rows.group_by("ci_id", maintain_order=True).agg(pl.len())
+        self._runs: dict[str, range] = {}
+        begin = 0
+        for ci_id, length in runs.iter_rows():
+            self._runs[ci_id] = range(begin, begin + length)
+            begin += length
+
+    def of(self, ci_id: str, moment: datetime) -> dict[str, dict[str, Any]]:
+        """The ``tag`` and ``attribute`` of a CI at *moment*; of several values of a name, the one that began last."""
+        at = micros(moment)
+        held: dict[str, dict[str, Any]] = {"tag": {}, "attribute": {}}
+        for row in self._runs.get(ci_id, ()):
+            if self._start[row] <= at < self._end[row]:
+                held.setdefault(self._kind[row], {})[self._name[row]] = self._value[row]
+        return held
+
+
+async def property_index(ctx: Context) -> PropertyIndex:
+    """The index of the tenant's tags and attributes, built once for a state of the data."""
+
+    async def build() -> PropertyIndex:
+        return await sync.in_thread(PropertyIndex, await ctx.run(ctx.tables.table("ci_property")))
+
+    return await ctx.shared.get("property_index", build)
+
+
 async def ci_index(ctx: Context) -> CiIndex:
     """The index of the tenant's CIs, built once for a state of the data."""
 
     async def build() -> CiIndex:
-        return CiIndex(await ctx.run(ctx.tables.table("ci")))
+        return await sync.in_thread(CiIndex, await ctx.run(ctx.tables.table("ci")))
 
     return await ctx.shared.get("ci_index", build)
 
@@ -127,7 +165,24 @@ async def latest_cis(ctx: Context) -> pl.DataFrame:
             "ci_id", keep="last", maintain_order=True
         )
 
-    return await ctx.shared.get(f"latest_cis {format_time(ctx.now)}", build)
+    return await ctx.shared.newest("latest_cis", format_time(ctx.now), build)
+
+
+async def with_codes(ctx: Context, rows: pl.DataFrame) -> pl.DataFrame:
+    """*rows* with the ``ci_code`` of their ``ci_id``: the last that CI had by now, null if there is no such CI."""
+
+    async def build() -> dict[str, str]:
+        latest = await latest_cis(ctx)
+        return dict(zip(latest["ci_id"].to_list(), latest["ci_code"].to_list(), strict=True))
+
+    known = await ctx.shared.newest("codes", format_time(ctx.now), build)
+    ids = rows["ci_id"].unique().drop_nulls().to_list()
+    named = {ci_id: known.get(ci_id) for ci_id in ids}
+    return rows.with_columns(
+        ci_code=pl.col("ci_id").replace_strict(named, default=None, return_dtype=pl.String)
+        if named
+        else pl.lit(None, pl.String)
+    )
 
 
 def codes_of(ci: Any, name: str = "ci") -> list[str]:

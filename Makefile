@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint types wheel clean
+.PHONY: demo test bench lint types wheel clean
 
 demo: $(READY)
 	$(BIN)/ciops-nb demo --estate data/demo --out incident-demo.html
@@ -12,6 +12,9 @@ test: lint types $(READY)
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval notebooks
 	$(MAKE) wheel
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench.bench
 
 lint: $(READY)
 	$(BIN)/ruff check .

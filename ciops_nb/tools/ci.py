@@ -145,16 +145,17 @@ def _scored(cis: pl.DataFrame, tags: pl.DataFrame, words: list[str], match: str)
     texts = pl.concat(
         [
             *(
-                cis.select("ci_id", field=pl.lit(name), rank=pl.lit(rank), text=pl.col(name).str.to_lowercase())
+                cis.lazy().select("ci_id", field=pl.lit(name), rank=pl.lit(rank), text=pl.col(name).str.to_lowercase())
                 for rank, name in enumerate(_SEARCHED)
             ),
-            tags,
+            tags.lazy(),
         ]
     )
     # Only texts with a word in them can score; their words are set apart by single spaces, once for all that is asked.
     texts = texts.filter(pl.any_horizontal(_contains(word) for word in words)).with_columns(
         spaced=pl.concat_str(pl.lit(" "), pl.col("text").str.replace_all(_BETWEEN_WORDS, " "), pl.lit(" "))
     )
+    texts = texts.collect().lazy()  # once, not for each word
     hits = [
         texts.filter(_contains(word)).select("ci_id", "field", "rank", place=pl.lit(place), level=_level(word))
         for place, word in enumerate(words)
@@ -181,12 +182,14 @@ def _scored(cis: pl.DataFrame, tags: pl.DataFrame, words: list[str], match: str)
     whole = best.filter(pl.col("place") == len(words)).select("ci_id", phrase="level", phrase_on="field")
     better = pl.col("phrase") > pl.col("score")
     return (
-        cis.join(single.filter(pl.col("words") == len(words)) if match == "all" else single, on="ci_id")
+        cis.lazy()
+        .join(single.filter(pl.col("words") == len(words)) if match == "all" else single, on="ci_id")
         .join(whole, on="ci_id", how="left")
         .with_columns(
             score=pl.when(better).then("phrase").otherwise("score"),
             matched_on=pl.when(better).then("phrase_on").otherwise("matched_on"),
         )
+        .collect()
     )
 
 

@@ -67,23 +67,28 @@ async def _definition(ctx: Context, metric: Any) -> dict[str, Any]:
     if not isinstance(metric, str):
         raise BadParameter("metric", metric, "is not the name of a metric", "List them with metric_list()")
     known = await _definitions(ctx)
-    rows = known.filter(pl.col("metric") == metric)
-    if rows.height:
-        return rows.row(0, named=True)
+
+    async def build() -> dict[str, dict[str, Any]]:
+        return {row["metric"]: row for row in known.iter_rows(named=True)}
+
+    defined = await ctx.shared.get("metric_def by name", build)
+    if metric in defined:
+        return defined[metric]
     # A metric may have points and no definition: an estate need not define what it measures.
     undefined = (await ctx.run(ctx.tables.table("metric").select("metric").unique()))["metric"].to_list()
     if metric not in undefined:
-        raise UnknownMetric(metric, nearest(metric, {*known["metric"], *undefined}))
+        raise UnknownMetric(metric, nearest(metric, {*defined, *undefined}))
     ctx.warn(f"metric {metric!r} has no definition: its unit and kind are not known")
     return {"metric": metric, "unit": None, "kind": None, "description": None, "bad_direction": None}
 
 
 async def _points(ctx: Context, metric: str, ids: list[str] | None, span: TimeRange) -> LazyFrame:
-    rows = ctx.tables.table("metric").filter(nw.col("metric") == nw.lit(metric), ~nw.col("value").is_null())
+    held = [nw.col("metric") == metric, ~nw.col("value").is_null()]
     if span.start is not None:
-        rows = rows.filter(nw.col("ts") >= nw.lit(span.start))
+        held.append(nw.col("ts") >= span.start)
     if span.end is not None:
-        rows = rows.filter(nw.col("ts") < nw.lit(span.end))
+        held.append(nw.col("ts") < span.end)
+    rows = ctx.tables.table("metric").filter(*held)
     return ci_rows(ctx, rows, ids).select("ci_id", "series", "ts", "value")
 
 
@@ -305,15 +310,16 @@ async def metric_series_table(
     span = ctx.range(time_range)
     points = await ctx.run(await _points(ctx, metric, await scope_ids(ctx, ci), span))
     if every is None:
-        rows = points.with_columns(n=pl.lit(1, pl.Int64))
+        rows = points
     else:
         width = parse_duration(every)
         grouped = _aggregated(_bucketed(_without_nan(ctx, points), width), ["ci_id", "series", "bucket"], [aggregate])
         rows = grouped.rename({"bucket": "ts", aggregate: "value"}).with_columns(pl.col("value").cast(pl.Float64))
         if fill is not None:
             rows = _filled(rows, span, width, fill)
-    named = await with_codes(ctx, rows)
-    ordered = named.sort("ts", "ci_code", "series", "value").with_columns(metric=pl.lit(metric))
+    told = [pl.lit(metric).alias("metric"), *([pl.lit(1, pl.Int64).alias("n")] if every is None else [])]
+    named = (await with_codes(ctx, rows)).lazy().with_columns(told)
+    ordered = named.sort("ts", "ci_code", "series", "value").collect()
     if wide:
         return ctx.cut(_wide(ctx, ordered), limit=limit)
     several = ["series"] if (ordered["series"] != "").any() else []

@@ -176,13 +176,8 @@ async def with_codes(ctx: Context, rows: pl.DataFrame) -> pl.DataFrame:
         return dict(zip(latest["ci_id"].to_list(), latest["ci_code"].to_list(), strict=True))
 
     known = await ctx.shared.newest("codes", format_time(ctx.now), build)
-    ids = rows["ci_id"].unique().drop_nulls().to_list()
-    named = {ci_id: known.get(ci_id) for ci_id in ids}
-    return rows.with_columns(
-        ci_code=pl.col("ci_id").replace_strict(named, default=None, return_dtype=pl.String)
-        if named
-        else pl.lit(None, pl.String)
-    )
+    codes = [known.get(ci_id) for ci_id in rows["ci_id"].to_list()]
+    return rows.hstack([pl.Series("ci_code", codes, dtype=pl.String)])
 
 
 def codes_of(ci: Any, name: str = "ci") -> list[str]:
@@ -232,6 +227,8 @@ def ci_rows(ctx: Context, rows: LazyFrame, ids: list[str] | None) -> LazyFrame:
     """Those of *rows* whose ``ci_id`` is in *ids*."""
     if ids is None:
         return rows
+    if len(ids) == 1:  # an equality lets an engine skip what cannot hold it; a list of one does not
+        return rows.filter(nw.col("ci_id") == ids[0])
     if len(ids) <= 200:
         return rows.filter(nw.col("ci_id").is_in(ids) if ids else nw.lit(False))
     return rows.join(ctx.tables.frame(pl.DataFrame({"ci_id": ids})), on="ci_id", how="semi")

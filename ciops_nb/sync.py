@@ -33,9 +33,9 @@ import types
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import Context, ContextVar, copy_context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ciops_nb.errors import ToolTimedOut
@@ -66,39 +66,49 @@ class _Pool(ThreadPoolExecutor):
         super().__init__(size)
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._guard = threading.Lock()
+        self._busy: set[Future[Any]] = set()
         self._size = size
         self._alive = 0
         self._spare = 0  # threads that wait for a job, less the jobs that wait for a thread
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        job = functools.partial(fn, *args, **kwargs)
         with self._guard:
             self._spare -= 1
             self._grow()
-        self._jobs.put((future, functools.partial(fn, *args, **kwargs)))
+            if self._alive:
+                self._jobs.put((future, job))
+                return future
+            self._spare += 1
+        self._run(future, job)
         return future
 
     def _grow(self) -> None:
         if self._spare < 0 and self._alive < self._size:
-            self._alive += 1
-            self._spare += 1
-            threading.Thread(target=Context().run, args=(self._work,), name="ciops-work", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # no thread can be started while the interpreter exits
+                threading.Thread(target=Context().run, args=(self._work,), name="ciops-work", daemon=True).start()
+                self._alive += 1
+                self._spare += 1
 
     def _work(self) -> None:
         _here.pool = self
         while True:
-            future, job = self._jobs.get()
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(job())
-                except BaseException as error:  # noqa: BLE001  handed over as it is; this thread serves others too
-                    future.set_exception(error)
-            del future, job
+            self._run(*self._jobs.get())
             with self._guard:
                 if self._alive > self._size:
                     self._alive -= 1
                     return
                 self._spare += 1
+
+    def _run(self, future: Future[Any], job: Callable[[], Any]) -> None:
+        self._busy.add(future)
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(job())
+            except BaseException as error:  # noqa: BLE001  handed over as it is; this thread serves others too
+                future.set_exception(error)
+        self._busy.discard(future)
 
     @contextlib.contextmanager
     def lend(self) -> Iterator[None]:
@@ -114,9 +124,10 @@ class _Pool(ThreadPoolExecutor):
 
     def finish(self, deadline: float) -> None:
         """Drop what has not begun, and wait until *deadline* for what has."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Empty):
             while True:
                 self._jobs.get_nowait()[0].cancel()
+        wait(set(self._busy), max(0.0, deadline - time.monotonic()))
 
 
 # ── the home loop, and spares that stand in for it ──────────────────────────────────────────────────────────────────
@@ -176,12 +187,16 @@ _here = _Here()
 _lock = threading.Lock()
 _homes: list[_Home] = []  # the home loop first; each next one stands in while the thread of the one before is blocked
 _pool: _Pool | None = None
+_greenlet: Any = None  # the module, when there is a loop to use it
 _era = object()  # another one after a fork
 _inherited: list[Any] = []
 _over = False
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
+    global _greenlet
+    import greenlet as _greenlet
+
     # Not by policy: that may be a user's uvloop, and one loop is enough to be right on.
     # (mypy reads this for one platform, and a loop of the other is unknown to it)
     kind = "ProactorEventLoop" if sys.platform == "win32" else "SelectorEventLoop"
@@ -220,11 +235,11 @@ def _at_exit() -> None:
     global _over
     _over = True
     deadline = time.monotonic() + _GRACE
-    if _pool is not None:
-        _pool.finish(deadline)
     for home in reversed(_homes):  # one that stands in first: the one before waits for it
         home.close(deadline)
     _homes.clear()
+    if _pool is not None:
+        _pool.finish(deadline)
 
 
 def _after_fork() -> None:
@@ -260,9 +275,7 @@ def _suspend(wish: Any) -> Generator[Any, Any, Any]:
 async def _drive(coro: Any, context: Context) -> Any:
     """Run *coro* in a greenlet of its own, and await for it what it wishes."""
     __tracebackhide__ = True
-    from greenlet import getcurrent, greenlet
-
-    worker: Any = greenlet(_step_through)
+    worker: Any = _greenlet.greenlet(_step_through)
     worker.gr_context = context
     worker.drives = _era, asyncio.current_task()
     wish = worker.switch(coro)
@@ -270,10 +283,10 @@ async def _drive(coro: Any, context: Context) -> Any:
         try:
             answer = await _suspend(wish)
         except BaseException as error:  # noqa: BLE001  it is the coroutine's
-            worker.parent = getcurrent()
+            worker.parent = _greenlet.getcurrent()
             wish = worker.throw(error)
         else:
-            worker.parent = getcurrent()
+            worker.parent = _greenlet.getcurrent()
             wish = worker.switch(answer)
     return wish
 
@@ -281,9 +294,7 @@ async def _drive(coro: Any, context: Context) -> Any:
 def _step_through(coro: Any) -> Any:
     """Run *coro* to its end in the greenlet of a task, at whatever depth of plain calls; the driver awaits."""
     __tracebackhide__ = True
-    from greenlet import getcurrent
-
-    worker: Any = getcurrent()
+    worker: Any = _greenlet.getcurrent()
     step, value = coro.send, None
     while True:
         try:
@@ -300,8 +311,9 @@ def _step_through(coro: Any) -> Any:
 
 def _is_driven() -> bool:
     """Whether this code runs in the greenlet of the current task, so that the task can await for it."""
-    greenlet = sys.modules.get("greenlet")
-    era, task = getattr(greenlet.getcurrent(), "drives", (None, None)) if greenlet else (None, None)
+    if _greenlet is None:
+        return False
+    era, task = getattr(_greenlet.getcurrent(), "drives", (None, None))
     return era is _era and task is asyncio.current_task()
 
 
@@ -423,7 +435,7 @@ def _warn(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename == __file__:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, RuntimeWarning, stacklevel=level - 1)
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 async def _limited(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:  # noqa: ASYNC109  it is one
@@ -458,12 +470,19 @@ def block(make: Callable[[], Coroutine[Any, Any, R]], *, name: str, timeout: flo
     if _is_driven():
         return _step_through(_limited(make, name, timeout))  # type: ignore[no-any-return]
     if _is_inline():
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
-            return runner.run(_limited(make, name, timeout))
+        return _run_inline(make, name, timeout)
     if _here.pool is not None:
         with _here.pool.lend():
             return _block_thread(make, name, timeout)
     return _block_thread(make, name, timeout)
+
+
+def _run_inline(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:
+    __tracebackhide__ = True
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(f"The interpreter is exiting, so {name} cannot be waited for beside this loop: await it.")
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        return runner.run(_limited(make, name, timeout))
 
 
 def _block_thread(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:
@@ -484,6 +503,7 @@ def _block_thread(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout
 
 
 def _wait(crossing: _Crossing[Any], waiter: threading.Lock, timeout: float | None) -> None:
+    __tracebackhide__ = True
     end = float("inf") if timeout is None else time.monotonic() + timeout
     watch, pause = _Watch(crossing), _SILENCE
     while not _acquire(waiter, min(pause, end - time.monotonic())):
@@ -495,6 +515,7 @@ def _wait(crossing: _Crossing[Any], waiter: threading.Lock, timeout: float | Non
 
 
 def _acquire(waiter: threading.Lock, seconds: float) -> bool:
+    __tracebackhide__ = True
     if sys.platform != "win32":
         return waiter.acquire(timeout=max(0.0, seconds))
     # A lock is not interruptible on Windows: look up now and then.
@@ -508,8 +529,8 @@ def _acquire(waiter: threading.Lock, seconds: float) -> bool:
 def _give_up(crossing: _Crossing[Any], waiter: threading.Lock) -> None:
     """Cancel, wait a moment for the clean-up; one more interrupt ends that wait."""
     if not crossing.finished:  # else the interrupt came late, and there is nothing to wait for
-        crossing.cancel()
         with contextlib.suppress(KeyboardInterrupt):
+            crossing.cancel()
             _acquire(waiter, _GRACE)
         if not crossing.finished:
             _warn(f"{crossing.name} was cancelled, but goes on in the background")
@@ -548,6 +569,7 @@ def _interruptible() -> Iterator[None]:
     blocking, only_schedules = True, _only_schedules(before)
 
     def interrupt(number: int, frame: types.FrameType | None) -> None:
+        __tracebackhide__ = True
         if not (blocking and only_schedules):
             before(number, frame)
         if blocking:

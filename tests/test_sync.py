@@ -1,0 +1,85 @@
+"""The crossing, in scenarios that each play in a fresh interpreter with a time limit: there a deadlock is a verdict."""
+
+import ast
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ciops_nb import sync
+
+SCENARIOS = Path(__file__).parent / "sync_scenarios"
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ("calling", "nesting", "interrupts", "errors", "cancelling", "contexts", "living")
+
+
+def play(script: str, name: str, *, seconds: float = 30) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(SCENARIOS / f"{script}.py"), name],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+
+
+def scenarios() -> list[tuple[str, str]]:
+    """The functions of the scripts without an underscore and without parameters."""
+    found = []
+    for script in SCRIPTS:
+        tree = ast.parse((SCENARIOS / f"{script}.py").read_text())
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        found += [(script, node.name) for node in functions if not node.name.startswith("_")]
+    return found
+
+
+@pytest.mark.parametrize(("script", "name"), scenarios())
+def test_scenario(script, name):
+    played = play(script, name)
+
+    assert ("played\n", "", 0) == (played.stdout, played.stderr, played.returncode)
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "code"),
+    [
+        ("with_work_pending", "cleaned up\n", 0),
+        ("with_a_thread_waiting", "cleaned up\n", 0),
+        ("with_work_that_will_not_end", "no\n", 0),
+        ("with_the_loop_held", "", 0),
+        ("with_a_thread_of_the_pool_busy", "", 0),
+        ("with_a_generator_open", "closed\n", 0),
+        ("by_sys_exit", "cleaned up\n", 3),
+        ("calling_once_more_at_exit", "registered after 42 42\n", 0),
+        ("using_a_thread_for_the_first_time_at_exit", "thread 42 42\n", 0),
+        ("calling_for_the_first_time_at_exit", "first 42 42\n", 0),
+        ("calling_from_a_finalizer_at_exit", "finalizer 42\n", 0),
+        ("calling_when_all_is_over", "over 42 42\n", 0),
+    ],
+)
+def test_leaving_takes_less_than_five_seconds(name, printed, code):
+    start = time.monotonic()
+    left = play("leaving", name)
+    took = time.monotonic() - start
+
+    assert (printed, "", code) == (left.stdout, left.stderr, left.returncode)
+    assert took < 5
+
+
+def test_it_works_between_and_inside_tests_of_plain_pytest():
+    assert 42 == answer.sync()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_it_works_in_the_loop_of_each_test(turn):
+    assert 42 == await answer() == answer.sync()
+
+
+@sync.twin
+async def answer() -> int:
+    await asyncio.sleep(0)
+    return 42

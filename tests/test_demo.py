@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import ciops_nb as ciops
 from ciops_nb.estate.generate import generate
 
@@ -33,6 +35,32 @@ def test_the_demo_has_the_promised_shape() -> None:
     assert kinds == {"SYSTEM": 8, "HW": 75, "SW": 197}
     assert 680 <= tables["relation"] <= 760
     assert path == [["app-erp-01", "db-erp-01", "srv-erp-01", "sto-san-01"]]
+
+
+@pytest.mark.parametrize(
+    ("ci", "at", "says"),
+    [
+        (
+            "app-erp-01",
+            "2026-03-02T10:00Z",
+            "sto-san-01 moved first (disk_latency, 2026-03-02T09:50:00Z), after change C-san",
+        ),
+        ("app-shop-03", "2026-02-26T14:00Z", "mw-shop-03 moved first (queue_length"),
+        ("app-bi-02", "2026-03-04T03:00Z", "srv-bi-02 moved first (disk_usage"),
+        (
+            "app-crm-04",
+            "2026-02-28T00:05Z",
+            "app-crm-04 moved first (error_rate, 2026-02-28T00:00:00Z), after event E-cert-0 on idp-04",
+        ),
+    ],
+)
+def test_triage_names_what_is_known_to_be_the_cause(ci: str, at: str, says: str) -> None:
+    with ciops.connect(DEMO) as ops:
+        run = ops.run.sync("triage", ci=ci, at=at)
+
+    assert says in run.findings.headline.text
+    known = {call.call_id for call in run.calls}
+    assert all(known >= set(statement.calls) for statement in run.findings.all_statements())
 
 
 def test_the_demo_command_finds_the_cause_and_writes_a_report_without_scripts(tmp_path: Path) -> None:

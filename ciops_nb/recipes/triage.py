@@ -20,6 +20,7 @@ __all__ = ["rank_movers", "triage"]
 
 _THRESHOLD = 4.0  # robust standard deviations from the time before: in a day of noise, next to nothing gets there
 _MOST_SHOWN = 6
+_SEVERE = 4
 
 
 @recipe
@@ -176,9 +177,10 @@ def _findings(
     upstream = {code: data["hops"] for code, data in needed.nodes(data=True)}
     bad = movers.filter(pl.col("bad").fill_null(True))
     first = bad.filter(pl.col("ci_code").is_in(list(upstream))).sort("moved_at", "score", descending=[False, True])
-    changes = happened.filter((pl.col("kind") == "change") & (pl.col("start_at") <= moment)).sort(
-        "start_at", "record_id"
-    )
+    early = happened.filter(pl.col("start_at") <= moment).sort("start_at", "record_id")
+    changes = early.filter(pl.col("kind") == "change")
+    severe = early.filter((pl.col("kind") == "event") & (pl.col("severity") >= _SEVERE) & (pl.col("ci_code") != ci))
+    signs = pl.concat([changes, severe]).filter(pl.col("ci_code").is_in(list(upstream))).sort("start_at", "record_id")
     statements = []
     own = bad.filter(pl.col("ci_code") == ci).sort("moved_at", "metric")
     for row in own.head(_MOST_SHOWN).iter_rows(named=True):
@@ -196,21 +198,19 @@ def _findings(
                 (*ids["needed"], *series_ids[row["metric"]]),
             )
         )
-    for row in changes.filter(pl.col("ci_code").is_in(list(upstream))).tail(_MOST_SHOWN).iter_rows(named=True):
+    for row in signs.tail(_MOST_SHOWN).iter_rows(named=True):
         hops = upstream[row["ci_code"]]
-        statements.append(
-            Statement(
-                f"Change {row['record_id']} on {row['ci_code']} ({hops} hops upstream) "
-                f"at {format_time(row['start_at'])}: "
-                f"{row['title']} ({row['result'] or 'result not known'}).",
-                (*ids["needed"], *ids["history"]),
-            )
+        away = "" if not hops else f" ({hops} hop{'s' * (hops != 1)} upstream)"
+        outcome = f" ({row['result'] or 'result not known'})" if row["kind"] == "change" else ""
+        text = (
+            f"{row['kind'].capitalize()} {row['record_id']} on {row['ci_code']}{away} at {format_time(row['start_at'])}"
         )
+        statements.append(Statement(f"{text}: {row['title']}{outcome}.", (*ids["needed"], *ids["history"])))
     headline = _headline(
         ci,
         moment,
         first,
-        changes,
+        signs,
         len(set(upstream) & set(compared["ci_code"])),
         (*ids["needed"], *ids["history"], *measured),
     )
@@ -300,7 +300,7 @@ def _findings(
 
 
 def _headline(
-    ci: str, moment: datetime, first: pl.DataFrame, changes: pl.DataFrame, measured: int, calls: tuple[str, ...]
+    ci: str, moment: datetime, first: pl.DataFrame, signs: pl.DataFrame, measured: int, calls: tuple[str, ...]
 ) -> Statement:
     if not first.height:
         where = (
@@ -310,8 +310,15 @@ def _headline(
         )
         return Statement(f"{ci} at {format_time(moment)}: {where} left its normal range.", calls)
     lead = first.row(0, named=True)
-    own = changes.filter((pl.col("ci_code") == lead["ci_code"]) & (pl.col("start_at") <= lead["moved_at"]))
-    after = f", after change {own['record_id'][-1]} ({own['title'][-1]})" if own.height else ""
+    before = signs.filter(pl.col("start_at") <= lead["moved_at"])
+    own = before.filter(pl.col("ci_code") == lead["ci_code"])
+    # Where nothing upstream moved, a change or a bad event upstream is the best lead there is.
+    told = own if own.height or lead["ci_code"] != ci else before
+    after = ""
+    if told.height:
+        sign = told.row(-1, named=True)
+        on = f" on {sign['ci_code']}" if sign["ci_code"] != lead["ci_code"] else ""
+        after = f", after {sign['kind']} {sign['record_id']}{on} ({sign['title']})"
     return Statement(
         f"{ci} at {format_time(moment)}: {lead['ci_code']} moved first "
         f"({lead['metric']}, {format_time(lead['moved_at'])}){after}.",
@@ -327,14 +334,17 @@ def _moved(row: dict[str, Any]) -> str:
 
 def _series_of(movers: pl.DataFrame, series: dict[str, tuple[Any, Any]]) -> pl.DataFrame | None:
     """The points of the series that moved most, for the picture."""
-    top = movers.head(_MOST_SHOWN)
+    top = movers.head(_MOST_SHOWN).select("ci_code", "metric").unique(maintain_order=True)
     parts = [
-        pl.concat([_polars(answer).select("ts", "ci_code", "metric", "value", "n") for answer in series[row["metric"]]])
-        .filter(pl.col("ci_code") == row["ci_code"])
-        .select("ts", "ci_code", "metric", "value", "n")
-        for row in top.unique(["ci_code", "metric"], maintain_order=True).iter_rows(named=True)
+        _polars(answer).filter(pl.col("ci_code") == code)
+        for code, metric in top.iter_rows()
+        for answer in series[metric]
     ]
-    return pl.concat(parts) if parts else None
+    if not parts:
+        return None
+    # A metric of several series has a column that tells them apart; the others then have nothing in it.
+    together = pl.concat(parts, how="diagonal").sort("ci_code", "metric", "ts", maintain_order=True)
+    return together.with_columns(pl.col("series").fill_null("")) if "series" in together.columns else together
 
 
 def _polars(frame: Any) -> pl.DataFrame:

@@ -2,6 +2,12 @@
 
 Metrics are one file a day, sorted by metric, CI, series and time, so that a question about one metric, a few CIs or a
 few days reads a few row groups. Files are written beside and renamed; equal rows give equal bytes.
+
+pyarrow writes them, zstd, 122,880 rows a group. Measured on 9.8 million points (``tests/bench/parquet_layout.py``, two
+cores; four typical questions asked by polars, their sum against the same table written by DuckDB's v2 writer, which
+takes 19.4 MB): this 1.06 and 17.1 MB; DuckDB with snappy 0.95 and 24.0 MB; one page a column 1.07; v2 pages 1.13;
+polars' writer with zstd 1.21 and 22.9 MB, with lz4 1.08 and 42.8 MB, with a million rows a group 2.03; times as deltas
+and values byte by byte 2.07 and 50.2 MB.
 """
 
 from __future__ import annotations
@@ -14,13 +20,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from ciops_nb.errors import EstateInvalid
 from ciops_nb.estate.schema import DTYPES, TABLES
 
 __all__ = ["all_or_nothing", "conform", "table_path", "write_table"]
 
-_ROW_GROUP = 131_072
+_ROW_GROUP = 122_880
 
 
 def table_path(estate: Path, table: str) -> list[Path]:
@@ -55,7 +62,7 @@ def write_table(estate: Path, table: str, frame: pl.DataFrame) -> list[Path]:
 def _write(path: Path, rows: pl.DataFrame) -> Path:
     path.parent.mkdir(exist_ok=True)
     beside = path.with_suffix(".part")
-    rows.write_parquet(beside, compression="zstd", statistics=True, row_group_size=_ROW_GROUP)
+    pq.write_table(rows.to_arrow(), beside, row_group_size=_ROW_GROUP, compression="zstd", store_schema=False)
     beside.replace(path)
     return path
 

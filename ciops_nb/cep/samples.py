@@ -1,0 +1,347 @@
+"""Series of samples, and what each tick of a grid sees of them: the newest one, or an aggregate of a window.
+
+Windows are left open: of ``over`` before tick t count the samples with t - over < ts <= t (Prometheus 3). A sum over a
+window is taken from the samples of that window only, never as the difference of two running sums: time is cut into
+blocks as long as the window, so that each window is the tail of one block and the head of the next. What lies outside
+a window can therefore not change its last bit, and comparing with a threshold is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+__all__ = ["Bools", "Floats", "Grid", "Ints", "Labels", "Samples", "Seen", "aggregate", "gather"]
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""The labels of a series by name, without empty ones and without the name of the metric: its identity."""
+
+_CELLS = 2_000_000  # of a window matrix at a time: 16 MB
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Ticks in microseconds since 1970: *count* of them, from *start*, one each *step*."""
+
+    start: int
+    step: int
+    count: int
+
+    def moments(self, ticks: Ints) -> Ints:
+        return self.start + ticks * self.step
+
+    def first_at(self, ts: Ints) -> Ints:
+        """The first tick at or after each of *ts*, between 0 and *count*."""
+        return np.clip(-((self.start - ts) // self.step), 0, self.count)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one metric, by series and then time; *labels* is indexed by series."""
+
+    metric: str
+    labels: tuple[Labels, ...]
+    series: Ints
+    ts: Ints
+    value: Floats
+    stale: Bools
+
+    @cached_property
+    def real(self) -> Samples:
+        """Without the markers that a series ended: what a window is made of."""
+        if not self.stale.any():
+            return self
+        kept = ~self.stale
+        return Samples(self.metric, self.labels, self.series[kept], self.ts[kept], self.value[kept], self.stale[kept])
+
+
+class Seen:
+    """Which samples each tick sees: those of its window of *over*, moved *offset* into the past."""
+
+    def __init__(self, samples: Samples, grid: Grid, over: int, offset: int) -> None:
+        self.samples, self.grid, self.over = samples, grid, over
+        self.ts = samples.ts + offset  # as if they had happened later: the ticks stay
+        base = samples.series * (grid.count + 1)
+        self._enter = base + grid.first_at(self.ts)
+        self._leave = base + grid.first_at(self.ts + over)
+
+    def bounds(self, series: Ints, ticks: Ints) -> tuple[Ints, Ints]:
+        """The samples of each pair of series and tick: those from the first number up to before the second."""
+        asked = series * (self.grid.count + 1) + ticks
+        return np.searchsorted(self._leave, asked, "right"), np.searchsorted(self._enter, asked, "right")
+
+    @cached_property
+    def blocks(self) -> _Blocks:
+        return _Blocks(self.samples.series, (self.ts - 1) // self.over)
+
+    @cached_property
+    def sums(self) -> _Sums:
+        return _Sums(self.samples.value, self.blocks)
+
+    @cached_property
+    def lost(self) -> Floats:
+        """What a counter had before each sample that is a reset (below the one before), else nothing."""
+        value, series = self.samples.value, self.samples.series
+        before = np.zeros_like(value)
+        fell = (value[1:] < value[:-1]) & (series[1:] == series[:-1])
+        before[1:] = np.where(fell, value[:-1], 0.0)
+        return before
+
+    @cached_property
+    def resets(self) -> _Sums:
+        """Sums of what was lost between samples of one block."""
+        return _Sums(np.where(self.blocks.first, 0.0, self.lost), self.blocks)
+
+    @cached_property
+    def nans(self) -> Ints:
+        return _counted(np.isnan(self.samples.value))
+
+    def extreme(self, how: str) -> tuple[Floats, Floats]:
+        return self._extremes[how] if how in self._extremes else self._extreme(how)
+
+    @cached_property
+    def _extremes(self) -> dict[str, tuple[Floats, Floats]]:
+        return {}
+
+    def _extreme(self, how: str) -> tuple[Floats, Floats]:
+        value = self.samples.value
+        least = -np.inf if how == "max" else np.inf
+        found = self.blocks.running(np.where(np.isnan(value), least, value), how)
+        self._extremes[how] = found
+        return found
+
+
+class _Blocks:
+    """Samples of one series in one stretch of time, numbered in their order."""
+
+    def __init__(self, series: Ints, stretch: Ints) -> None:
+        first = np.ones(len(series), dtype=np.bool_)
+        first[1:] = (series[1:] != series[:-1]) | (stretch[1:] != stretch[:-1])
+        self.first = first
+        self.stretch = stretch
+        self.number = np.cumsum(first) - 1
+        starts = np.append(np.flatnonzero(first), len(series))
+        self.end = starts[self.number + 1] if len(series) else starts[:0]
+
+    def running(self, value: Floats, how: str) -> tuple[Floats, Floats]:
+        """From the start of its block up to each sample, and from each sample to the end of its block."""
+        x = pl.col("x")
+        forward, backward = {
+            "sum": (x.cum_sum(), x.cum_sum(reverse=True)),
+            "max": (x.cum_max(), x.cum_max(reverse=True)),
+            "min": (x.cum_min(), x.cum_min(reverse=True)),
+        }[how]
+        found = pl.DataFrame({"x": value, "block": self.number}).select(
+            forward=forward.over("block"), backward=backward.over("block")
+        )
+        return found["forward"].to_numpy(), found["backward"].to_numpy()
+
+    def split(self, low: Ints, high: Ints, moments: Ints) -> Ints:
+        """Where the windows from *low* up to before *high* (not empty) go over from one block to the next."""
+        same = self.stretch[low] == moments
+        return np.where(same, low, np.minimum(self.end[low], high))
+
+
+class _Sums:
+    """Sums over windows, rounded once: each running sum carries its rounding error along (Knuth's two-sum)."""
+
+    def __init__(self, value: Floats, blocks: _Blocks) -> None:
+        self._blocks = blocks
+        finite = np.isfinite(value)
+        self._odd = (
+            None
+            if finite.all()
+            else tuple(_counted(odd) for odd in (np.isnan(value), value == np.inf, value == -np.inf))
+        )
+        plain = value if self._odd is None else np.where(finite, value, 0.0)
+        self._head, self._tail = blocks.running(plain, "sum")
+        last = np.append(blocks.first[1:], True)[: len(plain)]
+        head = _lost(self._head[:-1], plain[1:], self._head[1:], blocks.first[1:])
+        tail = _lost(self._tail[1:], plain[:-1], self._tail[:-1], last[:-1])
+        self._head_lost = blocks.running(np.concatenate([np.zeros(len(plain[:1])), head]), "sum")[0]
+        self._tail_lost = blocks.running(np.concatenate([tail, np.zeros(len(plain[:1]))]), "sum")[1]
+
+    def of(self, low: Ints, high: Ints, split: Ints) -> tuple[Floats, Floats]:
+        """The sums from *low* up to *split* and from there up to before *high*, and what rounding took from them."""
+        with_tail, with_head = split > low, high > split
+        tail = _picked(self._tail, low, with_tail)
+        head = _picked(self._head, high - 1, with_head)
+        total, lost = _two_sum(tail, head)
+        lost = lost + _picked(self._tail_lost, low, with_tail) + _picked(self._head_lost, high - 1, with_head)
+        if self._odd is not None:
+            nan, up, down = (counted[high] - counted[low] > 0 for counted in self._odd)
+            odd = np.select([nan | (up & down), up, down], [np.nan, np.inf, -np.inf], 0.0)
+            total, lost = np.where(odd == 0.0, total, odd), np.where(odd == 0.0, lost, 0.0)
+        return total, lost
+
+
+def _counted(flags: Bools) -> Ints:
+    """How many are set before each place."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(flags, dtype=np.int64)])
+
+
+def _picked(value: Floats, place: Ints, wanted: Bools) -> Floats:
+    return np.where(wanted, value[np.where(wanted, place, 0)], 0.0)
+
+
+def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def _lost(before: Floats, added: Floats, after: Floats, fresh: Bools) -> Floats:
+    """What the step from *before* to *after* lost of *added*, nothing where a running sum starts afresh."""
+    total, lost = _two_sum(before, added)
+    return np.where(fresh, 0.0, (total - after) + lost)
+
+
+def _mean(total: Floats, lost: Floats, count: Floats) -> Floats:
+    """(total + lost) / count, rounded once, so that the mean of equal values is that value (Dekker's product)."""
+    rough = (total + lost) / count
+    factor = 134217729.0  # 2**27 + 1
+    wide = rough * factor
+    high = wide - (wide - rough)
+    low = rough - high
+    product = rough * count
+    missed = (high * count - product) + low * count  # exact for fewer than 2**26 samples
+    better = rough + (((total - product) - missed) + lost) / count
+    return np.where(np.isfinite(better), better, rough)
+
+
+# ── aggregates ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def aggregate(seen: Seen, agg: str, low: Ints, high: Ints, moments: Ints) -> Floats:
+    """*agg* of the windows from *low* up to before *high*, of which none is empty, at *moments*; NaN where it is none.
+
+    Counters need two samples: their windows with one give NaN, and ``gather`` leaves them out.
+    """
+    value = seen.samples.value
+    if agg == "count":
+        return (high - low).astype(np.float64)
+    if agg == "last":
+        return value[high - 1]
+    if agg == "stddev":
+        return _in_matrix(value, low, high, _deviation)
+    if agg.startswith("p"):
+        share = float(agg[1:]) / 100
+        return _in_matrix(value, low, high, lambda rows, held: _quantile(rows, held, share))
+    split = seen.blocks.split(low, high, (moments - 1) // seen.over)
+    if agg in ("rate", "increase"):
+        return _extrapolated(seen, low, high, split, moments, per_second=agg == "rate")
+    if agg in ("min", "max"):
+        return _extreme(seen, agg, low, high, split)
+    total, lost = seen.sums.of(low, high, split)
+    return total + lost if agg == "sum" else _mean(total, lost, (high - low).astype(np.float64))
+
+
+def _extreme(seen: Seen, how: str, low: Ints, high: Ints, split: Ints) -> Floats:
+    head, tail = seen.extreme(how)
+    least = -np.inf if how == "max" else np.inf
+    left = np.where(split > low, tail[low], least)
+    right = np.where(high > split, head[high - 1], least)
+    found = np.maximum(left, right) if how == "max" else np.minimum(left, right)
+    only_nan = seen.nans[high] - seen.nans[low] == high - low
+    return np.where(only_nan, np.nan, found)
+
+
+def _extrapolated(seen: Seen, low: Ints, high: Ints, split: Ints, moments: Ints, *, per_second: bool) -> Floats:
+    """``rate`` and ``increase``: extrapolatedRate of Prometheus 2.42 (promql/functions.go)."""
+    value, ts = seen.samples.value, seen.ts
+    count = high - low
+    first, last = value[low], value[high - 1]
+    # A reset counts if both of its samples are in the window: the one before the window's first sample does not, and
+    # the one where the window goes over to the next block belongs to neither block.
+    total, lost = seen.resets.of(low + 1, high, split)
+    between_blocks = _picked(seen.lost, split, (split > low) & (split < high))
+    grown = (last - first) + ((total + between_blocks) + lost)
+    to_start = (ts[low] - (moments - seen.over)) / 1e6
+    to_end = (moments - ts[high - 1]) / 1e6
+    sampled = (ts[high - 1] - ts[low]) / 1e6
+    between = sampled / (count - 1)
+    to_zero = np.where((grown > 0) & (first >= 0), sampled * (first / grown), np.inf)  # counters are not negative
+    to_start = np.minimum(to_start, np.where(np.isnan(to_zero), np.inf, to_zero))
+    near = between * 1.1
+    reach = sampled + np.where(to_start < near, to_start, between / 2) + np.where(to_end < near, to_end, between / 2)
+    factor = reach / sampled
+    if per_second:
+        factor = factor / (seen.over / 1e6)
+    found: Floats = np.where(count > 1, grown * factor, np.nan)
+    return found
+
+
+def _in_matrix(value: Floats, low: Ints, high: Ints, function: Any) -> Floats:
+    """*function* of the windows as the rows of a matrix, a few at a time; *held* says which cells are samples."""
+    found = np.empty(len(low))
+    lengths = high - low
+    order = np.argsort(lengths, kind="stable")  # windows of like length share a matrix
+    begin = 0
+    while begin < len(order):
+        width = int(lengths[order[begin]])
+        some = order[begin : begin + max(1, _CELLS // max(1, width))]
+        width = int(lengths[some[-1]])
+        some = some[: max(1, _CELLS // max(1, width))]
+        width = int(lengths[some[-1]])
+        place = np.arange(width)
+        held = place < lengths[some][:, None]
+        rows = value[np.where(held, low[some][:, None] + place, low[some][:, None])]
+        found[some] = function(rows, held)
+        begin += len(some)
+    return found
+
+
+def _deviation(rows: Floats, held: Bools) -> Floats:
+    """The standard deviation of each row as a whole population, as ``stddev_over_time``."""
+    count = held.sum(axis=1)
+    apart = np.where(held, rows - rows[:, :1], 0.0)  # from the first value: equal values deviate by nothing
+    mean = apart.sum(axis=1) / count
+    squares: Floats = np.where(held, apart - mean[:, None], 0.0) ** 2
+    found: Floats = np.sqrt(squares.sum(axis=1) / count)
+    return found
+
+
+def _quantile(rows: Floats, held: Bools, share: float) -> Floats:
+    """Linear between samples, NaN below all others: ``quantile_over_time``."""
+    count = held.sum(axis=1)
+    nan = np.isnan(rows) & held
+    ordered = np.sort(np.where(held, np.where(nan, -np.inf, rows), np.inf), axis=1)
+    nans = nan.sum(axis=1)
+    rank = share * (count - 1)
+    below = np.floor(rank).astype(np.int64)
+    above = np.minimum(below + 1, count - 1)
+    line = np.arange(len(rows))
+    lower, upper = (np.where(at < nans, np.nan, ordered[line, at]) for at in (below, above))
+    weight = rank - below
+    found: Floats = lower * (1 - weight) + upper * weight
+    return found
+
+
+def gather(seen: Seen, agg: str | None, ticks: Ints) -> tuple[Floats, Bools]:
+    """The value of each series at each of *ticks*, and whether it has one: matrices of series by ticks."""
+    count = len(seen.samples.labels)
+    series = np.repeat(np.arange(count, dtype=np.int64), len(ticks))
+    low, high = seen.bounds(series, np.tile(ticks, count))
+    there = high > low
+    if agg is None:
+        newest = high[there] - 1
+        there[there] = ~seen.samples.stale[newest]
+        value = np.full(len(there), np.nan)
+        value[there] = seen.samples.value[high[there] - 1]
+    else:
+        if agg in ("rate", "increase"):
+            there = high > low + 1
+        moments = np.tile(seen.grid.moments(ticks), count)[there]
+        value = np.full(len(there), np.nan)
+        with np.errstate(all="ignore"):  # the arithmetic of NaN and Inf is wanted as it is
+            value[there] = aggregate(seen, agg, low[there], high[there], moments)
+    shape = (count, len(ticks))
+    return value.reshape(shape), there.reshape(shape)

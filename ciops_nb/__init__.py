@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ciops_nb import errors, sync
+    from ciops_nb import cep, errors, sync
     from ciops_nb.answers import provenance
     from ciops_nb.recipes.run import recipe
     from ciops_nb.registry import tool
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Ops": "session",
+    "cep": "",
     "connect": "session",
     "errors": "",
     "provenance": "answers",
@@ -27,7 +28,7 @@ _PLACES = {
     "tool": "registry",
 }
 
-__all__ = ["Ops", "connect", "errors", "provenance", "recipe", "sync", "tool"]
+__all__ = ["Ops", "cep", "connect", "errors", "provenance", "recipe", "sync", "tool"]
 
 
 def __getattr__(name: str) -> Any:

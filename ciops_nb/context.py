@@ -72,6 +72,7 @@ class Context:
     """One call's view of the world."""
 
     tables: Tables
+    tenants: Callable[[], tuple[str, ...]]
     manifest: Manifest
     now: datetime
     tz: tzinfo

@@ -23,6 +23,7 @@ from ciops_nb.errors import IncompleteResult, SessionClosed, TenantNeeded
 from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time, parse_zone
 from ciops_nb.present import to_pandas
 from ciops_nb.registry import BoundTool, Tool, find_tool
+from ciops_nb.tools import cep as _cep
 from ciops_nb.tools import ci as _ci
 from ciops_nb.tools import estate as _estate
 from ciops_nb.tools import graph as _graph
@@ -61,7 +62,9 @@ class Ops:
     history_recent = _history.history_recent
     graph_expand = _graph.graph_expand
     graph_path = _graph.graph_path
+    cep_simulate = _cep.cep_simulate
     estate = _estate.estate
+    tenants = _estate.tenants
 
     def __init__(
         self, engine: Engine, tenant: str, *, frames: str, now: datetime | None, tz: str, strict: bool, user: str | None
@@ -102,10 +105,6 @@ class Ops:
         """
         return BoundTool(find_tool(name), self)
 
-    def tenants(self) -> tuple[str, ...]:
-        """The tenants of the estate, by name only: nothing else of another tenant can be asked here."""
-        return self._engine.tenants()
-
     @property
     def run(self) -> sync.Twin[..., Run]:
         """Run a recipe by its name: ``await ops.run("triage", ci=..., at=...)``, or ``ops.run.sync(...)``.
@@ -132,8 +131,9 @@ class Ops:
         version = self._engine.data_version()
         tables = self._engine.tables(self.tenant)
         now = await self._clock(tables, version)
-        ctx = Context(tables, self._engine.manifest, now, self._tz, self._shared_for(version))
-        params = _absolute(ctx, arguments)
+        engine = self._engine
+        ctx = Context(tables, engine.tenants, engine.manifest, now, self._tz, self._shared_for(version))
+        params = await _absolute(ctx, arguments)
         value = await tool.function(ctx, **params)
         shown = (
             value if not isinstance(value, pl.DataFrame) else to_pandas(value) if self._frames == "pandas" else value
@@ -272,8 +272,8 @@ async def _newest(tables: Tables, columns: Mapping[str, tuple[str, ...]]) -> dat
     return max(found, default=None)
 
 
-def _absolute(ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with relative times made absolute and the CIs named by their codes."""
+async def _absolute(ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with relative times made absolute, the CIs named by their codes, and rules read."""
     params = dict(arguments)
     if "time_range" in params:
         params["time_range"] = parse_range(params["time_range"], now=ctx.now, tz=ctx.tz)
@@ -281,6 +281,8 @@ def _absolute(ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
         params["as_of"] = ctx.moment(params["as_of"])
     if params.get("ci") is not None and not isinstance(params["ci"], str):
         params["ci"] = codes_of(params["ci"])
+    if "rule" in params:  # read here, so that the record holds the rule and not the name of a file that may change
+        params["rule"] = await sync.in_thread(_cep.read_rules, params["rule"])
     return params
 
 

@@ -41,14 +41,21 @@ class Part(Protocol):
         """On what the value of each series at each tick (pair by pair, where it has one) rests."""
 
 
-def compiled(condition: Condition, find: Find, grid: Grid, lookback: int) -> Part:
-    """*condition* ready to be asked for ticks of *grid*; *find* gets the samples of a metric and a ``where``."""
+def compiled(condition: Condition, find: Find, grid: Grid, lookback: Callable[[str], timedelta]) -> Part:
+    """*condition* ready to be asked for ticks of *grid*.
+
+    Args:
+        condition: What has to hold.
+        find: Gets the samples of a metric and a ``where``.
+        grid: The ticks.
+        lookback: How old a sample of a metric may be.
+    """
     made = _Compiler(find, grid, lookback)
     return made.condition(condition)
 
 
 class _Compiler:
-    def __init__(self, find: Find, grid: Grid, lookback: int) -> None:
+    def __init__(self, find: Find, grid: Grid, lookback: Callable[[str], timedelta]) -> None:
         self._find, self._grid, self._lookback = find, grid, lookback
 
     def condition(self, part: Condition) -> Part:
@@ -74,7 +81,7 @@ class _Compiler:
 
     def selected(self, part: Metric | Operand) -> Part:
         samples = self._find(part.metric, part.where)
-        over = self._lookback if part.over is None else _micros(part.over)
+        over = _micros(self._lookback(part.metric) if part.over is None else part.over)
         offset = 0 if part.offset is None else _micros(part.offset)
         agg = None if part.over is None else part.agg
         found: Part = _Selected(Seen(samples if agg is None else samples.real, self._grid, over, offset), agg)

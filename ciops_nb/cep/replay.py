@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -18,7 +18,9 @@ from ciops_nb.cep.samples import Grid, Ints, Samples
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
 from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
 
-__all__ = ["SCHEMA", "replay"]
+__all__ = ["LOOKBACK", "SCHEMA", "replay"]
+
+LOOKBACK = timedelta(minutes=5)  # Prometheus' own
 
 SCHEMA: dict[str, pl.DataType] = {
     "rule": pl.String(),
@@ -47,6 +49,7 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 
 _NOT_LABELS = ("ts", "metric", "value", "stale")
+_NUMBER = "metric"  # the column that numbers the series of one metric: any name of a label could be there too
 _CELLS = 4_000_000  # series times ticks that are looked at together: some 200 MB at the widest
 _MOST_TICKS = 20_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,7 +84,7 @@ def replay(
         start: The first tick.
         end: The last tick, where the steps meet it.
         every: How long from tick to tick, for rules that do not say it.
-        lookback: How old a sample may be.
+        lookback: How old a sample may be; a dict says it for some metrics, and the others have 5m.
         tz: The zone in which times without one are read.
         data_as_of: Not supported yet.
 
@@ -106,10 +109,18 @@ def replay(
     first, last = parse_time(start, tz=zone, name="start"), parse_time(end, tz=zone, name="end")
     if last < first:
         raise BadTimeRange("end", end, f"is before the start {format_time(first)}", "Give a later end")
-    step, seen_for = parse_duration(every), parse_duration(lookback, name="lookback")
+    step, seen_for = parse_duration(every), _lookback(lookback)
     find = _finder(_metric_rows(metrics, zone))
     found = [_replayed(rule, find, _grid(first, last, rule.every or step), seen_for) for rule in read]
     return pl.concat([pl.DataFrame(schema=SCHEMA), *found])
+
+
+def _lookback(asked: Any) -> Callable[[str], timedelta]:
+    if not isinstance(asked, Mapping):
+        same = parse_duration(asked, name="lookback")
+        return lambda metric: same
+    read = {metric: parse_duration(length, name="lookback") for metric, length in asked.items()}
+    return lambda metric: read.get(metric, LOOKBACK)
 
 
 def _grid(first: datetime, last: datetime, step: timedelta) -> Grid:
@@ -197,23 +208,23 @@ def _finder(rows: pl.DataFrame) -> Callable[[str, dict[str, tuple[str, ...]]], S
 
 def _samples(rows: pl.DataFrame, metric: str, names: list[str]) -> Samples:
     if names:
-        series = rows.select(names).unique().sort(names).with_row_index("series")
-        numbered = rows.join(series, on=names, how="left", maintain_order="left")
+        series = rows.select(names).unique().sort(names).with_row_index(_NUMBER)
+        numbered = rows.drop("metric").join(series, on=names, how="left", maintain_order="left")
         labels = tuple(
             tuple((name, text) for name, text in zip(names, texts, strict=True) if text)
             for texts in series.select(names).iter_rows()
         )
     else:
-        numbered, labels = rows.with_columns(series=pl.lit(0)), ((),) if rows.height else ()
-    ordered = numbered.select(pl.col("series").cast(pl.Int64), "ts", "value", "stale").sort(
-        "series", "ts", maintain_order=True
+        numbered, labels = rows.with_columns(pl.lit(0).alias(_NUMBER)), ((),) if rows.height else ()
+    ordered = numbered.select(pl.col(_NUMBER).cast(pl.Int64), "ts", "value", "stale").sort(
+        _NUMBER, "ts", maintain_order=True
     )
-    last = (pl.col("series") != pl.col("series").shift(-1)) | (pl.col("ts") != pl.col("ts").shift(-1))
+    last = (pl.col(_NUMBER) != pl.col(_NUMBER).shift(-1)) | (pl.col("ts") != pl.col("ts").shift(-1))
     kept = ordered.filter(last.fill_null(True))
     return Samples(
         metric,
         labels,
-        kept["series"].to_numpy(),
+        kept[_NUMBER].to_numpy(),
         kept["ts"].to_numpy(),
         kept["value"].fill_null(float("nan")).to_numpy(),
         kept["stale"].to_numpy(),
@@ -237,8 +248,8 @@ def _chosen(samples: Samples, where: dict[str, tuple[str, ...]]) -> Samples:
 # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _replayed(rule: Rule, find: Any, grid: Grid, lookback: timedelta) -> pl.DataFrame:
-    part = compiled(rule.when, find, grid, lookback // timedelta(microseconds=1))
+def _replayed(rule: Rule, find: Any, grid: Grid, lookback: Callable[[str], timedelta]) -> pl.DataFrame:
+    part = compiled(rule.when, find, grid, lookback)
     found = alerts(
         *_held(part, grid),
         hold=_ticks(rule.for_, grid),

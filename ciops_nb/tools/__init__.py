@@ -1,5 +1,5 @@
 """What an analyst can ask. Importing this package registers the tools."""
 
-from ciops_nb.tools import ci, estate, graph, history, metric
+from ciops_nb.tools import cep, ci, estate, graph, history, metric
 
-__all__ = ["ci", "estate", "graph", "history", "metric"]
+__all__ = ["cep", "ci", "estate", "graph", "history", "metric"]

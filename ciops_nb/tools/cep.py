@@ -14,18 +14,18 @@ import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.context import Context, Frame
-from ciops_nb.errors import BadParameter, UnknownMetric
-from ciops_nb.estate.names import nearest
+from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import TimeRange
 from ciops_nb.registry import tool
+from ciops_nb.tools.metric import definition_of
 from ciops_nb.tools.scope import ci_rows, scope_ids, with_codes
 
 if TYPE_CHECKING:
     from ciops_nb.cep import Rule
 
-__all__ = ["cep_simulate"]
+__all__ = ["cep_simulate", "read_rules"]
 
-_LOOKBACK = timedelta(minutes=5)
+_ENOUGH = timedelta(hours=1)  # of points before a short range, to know how far they lie apart
 _TAKEN = ("ts", "metric", "ci", "series", "value", "stale")
 
 
@@ -41,7 +41,9 @@ async def cep_simulate(
     Args:
         rule: A rule or several: YAML text, the path of a YAML file, a dict, a Rule, or a list of these.
         time_range: A time range; rules are evaluated at its start and each minute (or their ``every``) after it, up to
-            its end and with it. ``all`` is from the first point of the rules' metrics to the last.
+            its end and with it. ``all`` is from the first point of the rules' metrics to the last. A tick sees points
+            that are less than 5 minutes old, or less than twice the usual distance of the points of a metric where
+            that is more than 5 minutes; the answer then warns of it.
         ci: Only points of these: a code, codes, a frame with ci_code, or a graph.
         data_as_of: Not supported yet.
 
@@ -56,38 +58,59 @@ async def cep_simulate(
         UnknownMetric: a rule names a metric that is not there.
         ItemNotFound, BadTimeRange, BadParameter
     """
-    from ciops_nb.cep import load, replay
+    from ciops_nb.cep import replay
+    from ciops_nb.cep.replay import LOOKBACK
 
     if data_as_of is not None:
         raise BadParameter("data_as_of", data_as_of, "is not supported yet by this release", "Leave it out")
-    rules = await sync.in_thread(load, rule)
+    rules = await sync.in_thread(read_rules, rule)
     used = sorted({selection.metric for one in rules for selection in one.selections()})
-    await _check_metrics(ctx, used)
+    for metric in used:
+        await definition_of(ctx, metric)
     ids = await scope_ids(ctx, ci)
-    points = await _points(ctx, used, ids, ctx.range(time_range), _reach(rules))
-    start, end = _span(ctx.range(time_range), points)
+    span = ctx.range(time_range)
+    lookback = dict.fromkeys(used, LOOKBACK)
+    points = await _points(ctx, used, ids, span, max(_reach(rules, lookback), _ENOUGH))
+    if sparse := _sparse(points, LOOKBACK):
+        lookback |= sparse
+        points = await _points(ctx, used, ids, span, _reach(rules, lookback))
+        told = ", ".join(f"{metric} {length}" for metric, length in sparse.items())
+        ctx.warn(f"points lie further apart than the look-back of {LOOKBACK}, so a tick sees older ones: {told}")
+    for metric in sorted({*used} - {*points["metric"]}):
+        ctx.warn(f"metric {metric!r} has no points here: a rule on it could not fire")
+    start, end = _span(span, points)
     labelled = await _labelled(ctx, used, points)
-    ask = functools.partial(replay, rules, metrics=labelled, start=start, end=end, lookback=_LOOKBACK)
+    ask = functools.partial(replay, rules, metrics=labelled, start=start, end=end, lookback=lookback)
     found = (await sync.in_thread(ask)).rename({"ci": "ci_code"})
     ctx.notes.total = found.height
     return found
 
 
-async def _check_metrics(ctx: Context, used: list[str]) -> None:
-    async def names(table: str) -> set[str]:
-        return set((await ctx.run(ctx.tables.table(table).select("metric").unique()))["metric"])
+def read_rules(rule: Any) -> list[Rule]:
+    """The rules that *rule* means; those that were read already are taken as they are."""
+    from ciops_nb.cep import load
 
-    missing = set(used) - await names("metric_def")
-    if missing and (missing := missing - await names("metric")):
-        known = await names("metric_def") | await names("metric")
-        asked = min(missing)
-        raise UnknownMetric(asked, nearest(asked, known))
+    return load(rule)
 
 
-def _reach(rules: list[Rule]) -> timedelta:
+def _reach(rules: list[Rule], lookback: dict[str, timedelta]) -> timedelta:
     """How far before a tick the rules look."""
     parts = [selection for rule in rules for selection in rule.selections()]
-    return max((part.over or _LOOKBACK) + (part.offset or timedelta(0)) for part in parts)
+    return max((part.over or lookback[part.metric]) + (part.offset or timedelta(0)) for part in parts)
+
+
+def _sparse(points: pl.DataFrame, usual: timedelta) -> dict[str, timedelta]:
+    """How far back a tick has to look for metrics whose points lie further apart than the usual look-back.
+
+    Seen through that, such a series would end after every point and no condition could hold for long. Twice the
+    usual distance bridges one missing point.
+    """
+    series = ["metric", "ci_id", "series"]
+    apart = (
+        points.select("metric", apart=pl.col("ts").diff().over(series)).group_by("metric").agg(pl.col("apart").median())
+    )
+    sparse = apart.filter(pl.col("apart") > usual).sort("metric")
+    return {metric: 2 * distance for metric, distance in sparse.iter_rows()}
 
 
 async def _points(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from ciops_nb import sync
 from ciops_nb.context import Context, Frame
 from ciops_nb.estate.schema import DTYPES, TABLES
 from ciops_nb.registry import tool
 
-__all__ = ["estate"]
+__all__ = ["estate", "tenants"]
 
 
 @tool(version=1)
@@ -41,3 +42,15 @@ async def estate(ctx: Context) -> Frame:
         "last_at": DTYPES["time"],
     }
     return pl.DataFrame(made, schema=schema)
+
+
+@tool(version=1)
+async def tenants(ctx: Context) -> Frame:
+    """List the tenants of the estate, by name only: nothing else of another tenant can be asked here.
+
+    Returns:
+        A frame with tenant_id, sorted.
+    """
+    names = await sync.in_thread(ctx.tenants)
+    ctx.notes.total = len(names)
+    return pl.DataFrame({"tenant_id": names}, schema={"tenant_id": pl.String()})

@@ -21,7 +21,7 @@ from ciops_nb.registry import tool
 from ciops_nb.tools.filters import parse_field
 from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, scope_ids, with_codes
 
-__all__ = ["metric_aggregate", "metric_list", "metric_series_table"]
+__all__ = ["definition_of", "metric_aggregate", "metric_list", "metric_series_table"]
 
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)\Z")
 _AGGREGATES = ("count", "min", "max", "mean", "sum", "stddev", "first", "last", "rate", "increase")
@@ -63,7 +63,12 @@ async def _definitions(ctx: Context) -> pl.DataFrame:
     return await ctx.shared.get("metric_def", build)
 
 
-async def _definition(ctx: Context, metric: Any) -> dict[str, Any]:
+async def definition_of(ctx: Context, metric: Any) -> dict[str, Any]:
+    """What is defined of *metric*; all unknown, with a warning, where it has points only.
+
+    Raises:
+        UnknownMetric: it has neither a definition nor points.
+    """
     if not isinstance(metric, str):
         raise BadParameter("metric", metric, "is not the name of a metric", "List them with metric_list()")
     known = await _definitions(ctx)
@@ -207,7 +212,7 @@ async def metric_aggregate(
         UnknownMetric: no such metric.
         BadParameter: an aggregate or a key cannot be meant.
     """
-    definition = await _definition(ctx, metric)
+    definition = await definition_of(ctx, metric)
     aggregates = _check_aggregates(agg, definition["kind"])
     asked = [] if by is None else [by] if isinstance(by, str) else list(by)
     points = _without_nan(
@@ -296,7 +301,7 @@ async def metric_series_table(
     Raises:
         UnknownMetric, ItemNotFound, BadTimeRange, BadParameter
     """
-    definition = await _definition(ctx, metric)
+    definition = await definition_of(ctx, metric)
     (aggregate, *more) = _check_aggregates(agg, definition["kind"])
     if more:
         raise BadParameter("agg", agg, "is more than one aggregate", "Name one; metric_aggregate takes several")

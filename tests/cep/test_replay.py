@@ -567,3 +567,11 @@ def test_a_rule_given_as_rule_is_replayed() -> None:
 
     assert isinstance(rule, Rule)
     assert 1 == replay(rule, **GOOD).height
+
+
+def test_a_label_may_have_any_name_that_is_not_a_column_of_a_point() -> None:
+    data = points(*(("cpu", {"ci": "a", name: "x"}, [95]) for name in ("series", "label", "__series__", "rule", "n")))
+
+    found = replay({"when": HIGH}, metrics=data, start=T0, end=T0)
+
+    assert 5 == found["labels"].n_unique()

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import polars as pl
 
@@ -19,12 +19,23 @@ from ciops_nb.errors import BadParameter
 from ciops_nb.estate.manifest import Manifest
 from ciops_nb.estate.times import TimeRange, parse_range, parse_time
 
-__all__ = ["Context", "Frame", "Notes", "Shared"]
+__all__ = ["Context", "Frame", "Graph", "Notes", "Shared"]
 
 T = TypeVar("T")
 
-Frame: TypeAlias = Any
-"""A pandas or a polars frame, as the session was opened. Bodies of tools return polars; the session converts."""
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+    Frame: TypeAlias = pd.DataFrame | pl.DataFrame
+    Graph: TypeAlias = nx.MultiDiGraph[str]
+else:  # what is read when a tool is registered, which must not load pandas and networkx
+
+    class Frame:
+        """A pandas or a polars frame, as the session was opened; bodies of tools return polars."""
+
+    class Graph:
+        """A ``networkx.MultiDiGraph`` whose nodes are ci_codes."""
 
 
 @dataclass

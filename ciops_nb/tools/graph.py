@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.context import Context, check_count, choose
+from ciops_nb.context import Context, Graph, check_count, choose
 from ciops_nb.errors import BadParameter, ItemNotFound
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import format_time, micros
@@ -112,7 +112,7 @@ async def graph_expand(
     relations: str | list[str] | None = None,
     max_nodes: int = 2000,
     as_of: Any = None,
-) -> Any:
+) -> Graph:
     """Collect what is around some CIs, breadth first.
 
     Args:
@@ -174,7 +174,7 @@ async def graph_path(
     max_hops: int = 6,
     k: int = 1,
     as_of: Any = None,
-) -> Any:
+) -> Graph:
     """Find the shortest ways from one CI to another.
 
     Args:

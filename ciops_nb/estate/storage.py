@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -25,9 +26,10 @@ import pyarrow.parquet as pq
 from ciops_nb.errors import EstateInvalid
 from ciops_nb.estate.schema import DTYPES, TABLES
 
-__all__ = ["all_or_nothing", "conform", "table_path", "write_table"]
+__all__ = ["TableWriter", "all_or_nothing", "conform", "table_path", "write_table"]
 
 _ROW_GROUP = 122_880
+_LAYOUT: dict[str, Any] = {"compression": "zstd", "store_schema": False}
 
 
 def table_path(estate: Path, table: str) -> list[Path]:
@@ -38,33 +40,69 @@ def table_path(estate: Path, table: str) -> list[Path]:
 
 def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     """*frame* with the columns, types and order of *table*; optional columns it lacks are filled with nulls."""
-    spec = TABLES[table]
+    return _columns(table, frame).sort(TABLES[table].sort, maintain_order=True)
+
+
+def _columns(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     columns = []
-    for column in spec.columns:
+    for column in TABLES[table].columns:
         kind = DTYPES[column.kind]
         made = pl.col(column.name).cast(kind) if column.name in frame.columns else pl.lit(None, kind)
         columns.append((made.fill_null("") if column.name == "series" else made).alias(column.name))
-    return frame.select(columns).sort(spec.sort, maintain_order=True)
+    return frame.select(columns)
 
 
 def write_table(estate: Path, table: str, frame: pl.DataFrame) -> list[Path]:
     """Write *frame* as *table*, metrics as a file a day; days that are already there are replaced."""
     rows = conform(table, frame)
     if table != "metric":
-        return [_write(estate / f"{table}.parquet", rows)]
+        return [_write(estate, table, None, rows)]
     days = rows.with_columns(day=pl.col("ts").dt.strftime("%Y-%m-%d")).partition_by("day", as_dict=True)
     return [
-        _write(estate / table / f"{day}.parquet", part.drop("day"))
+        _write(estate, table, str(day), part.drop("day"))
         for (day,), part in sorted(days.items(), key=lambda item: str(item[0]))
     ]
 
 
-def _write(path: Path, rows: pl.DataFrame) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    beside = path.with_suffix(".part")
-    pq.write_table(rows.to_arrow(), beside, row_group_size=_ROW_GROUP, compression="zstd", store_schema=False)
-    beside.replace(path)
-    return path
+def _write(estate: Path, table: str, part: str | None, rows: pl.DataFrame) -> Path:
+    with TableWriter(estate, table, part) as writer:
+        writer.write(rows, ordered=True)
+    return writer.path
+
+
+class TableWriter:
+    """Writes one file of a table from parts that follow each other in its order; it holds a row group and a part.
+
+    The bytes depend on the rows, not on how they were parted. A file that was not finished is left behind with the
+    suffix ``.part``, which no reader takes for a table.
+    """
+
+    def __init__(self, estate: Path, table: str, part: str | None = None) -> None:
+        self.table = table
+        self.path = estate / f"{table}.parquet" if part is None else estate / table / f"{part}.parquet"
+        self.path.parent.mkdir(exist_ok=True)
+        self._beside = self.path.with_suffix(".part")
+        self._waiting = pl.DataFrame(schema={column.name: DTYPES[column.kind] for column in TABLES[table].columns})
+        self._file = pq.ParquetWriter(self._beside, self._waiting.to_arrow().schema, **_LAYOUT)
+
+    def write(self, frame: pl.DataFrame, *, ordered: bool) -> None:
+        """Add rows that come after all that were written; unless they are *ordered*, they are sorted first."""
+        rows = _columns(self.table, frame) if ordered else conform(self.table, frame)
+        rows = pl.concat([self._waiting, rows])
+        whole = rows.height // _ROW_GROUP * _ROW_GROUP
+        if whole:
+            self._file.write_table(rows.head(whole).to_arrow(), row_group_size=_ROW_GROUP)
+        self._waiting = rows.slice(whole)
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._waiting.height:
+            self._file.write_table(self._waiting.to_arrow(), row_group_size=_ROW_GROUP)
+        self._file.close()
+        if kind is None:
+            self._beside.replace(self.path)
 
 
 @contextmanager

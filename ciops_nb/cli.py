@@ -93,16 +93,29 @@ def _print_run(made: Run, out: Path | None) -> None:
 @app.command()
 def generate(
     target: Annotated[Path, typer.Argument(help="The folder to make.")],
-    cis: Annotated[int, typer.Option(help="About how many CIs.")] = 280,
+    cis: Annotated[int, typer.Option(help="About how many CIs each tenant has.")] = 280,
+    relations: Annotated[
+        int | None, typer.Option(help="How many relations each tenant has; some 2.6 a CI if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 7,
     days: Annotated[int, typer.Option(help="Days of metrics.")] = 14,
     every: Annotated[int, typer.Option(help="Minutes between the points of a series.")] = 10,
+    tenants: Annotated[int, typer.Option(help="How many tenants, with equal codes and different values.")] = 1,
 ) -> None:
     """Make an estate of any size, the same for the same seed."""
     from ciops_nb.estate.generate import generate as make
 
     with _progress() as tell:
-        make(target, cis=cis, seed=seed, days=days, every_minutes=every, progress=tell)
+        make(
+            target,
+            cis=cis,
+            relations=relations,
+            seed=seed,
+            days=days,
+            every_minutes=every,
+            tenants=tenants,
+            progress=tell,
+        )
     _out.print(f"Made {escape(str(target))}")
 
 

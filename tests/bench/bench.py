@@ -23,7 +23,7 @@ import ciops_nb as ciops
 from ciops_nb.estate.generate import generate
 
 BENCH = Path(".bench")
-ESTATE = BENCH / "estate-100k"
+ESTATE = BENCH / "estate-100k-500k"
 TURNS = 40
 CODE, METRIC, SERVER = "app-erp-01", "cpu_usage", "srv-erp-01"
 DAY = (datetime(2026, 3, 8, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC))
@@ -57,7 +57,7 @@ def connect_seconds() -> float:
 def main() -> None:
     if not ESTATE.exists():
         BENCH.mkdir(exist_ok=True)
-        generate(ESTATE, cis=100_000, days=3, every_minutes=70)
+        generate(ESTATE, cis=100_000, relations=500_000, days=3, every_minutes=85)
     ci = pl.scan_parquet(ESTATE / "ci.parquet")
     metric = pl.scan_parquet(ESTATE / "metric")
     relations = pl.scan_parquet(ESTATE / "relation.parquet")

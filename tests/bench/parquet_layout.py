@@ -85,7 +85,7 @@ def questions(folder: Path, ids: list[str]) -> dict[str, pl.LazyFrame]:
 
 def main() -> None:
     if not ESTATE.exists():
-        generate(ESTATE, cis=100_000, days=3, every_minutes=70)
+        generate(ESTATE, cis=100_000, relations=500_000, days=3, every_minutes=85)
     days = {path.name: pl.read_parquet(path) for path in sorted((ESTATE / "metric").glob("*.parquet"))}
     ids = next(iter(days.values())).filter(pl.col("metric") == "cpu_usage")["ci_id"].unique().sort()[::500].to_list()
     asked: dict[str, dict[str, pl.LazyFrame]] = {}

@@ -73,7 +73,7 @@ def relations(found: pl.DataFrame, wanted: int | None, rng: Stream) -> pl.DataFr
     """The rows of table relation; *wanted* of them are valid now, None are the wires alone.
 
     Raises:
-        BadParameter: *wanted* is less than the wires, or more than these CIs can have.
+        BadParameter: *wanted* is less than the wires, or more than can be drawn for these CIs.
     """
     rows = found.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     now = rows.filter(pl.col("gone").is_null())
@@ -188,7 +188,7 @@ def _links(now: pl.DataFrame, known: pl.DataFrame, wanted: int, least: int, rng:
     room = np.array([max(0, pool.size // 2 - used.get(pool.link.relation_type, 0)) for pool in pools])
     number, most = wanted - least, int(room.sum())
     if number > most:
-        problem = f"is more than the {least + most} that so many CIs can have"
+        problem = f"is more than the {least + most} that can be drawn for so many CIs"
         raise BadParameter("relations", wanted, problem, "Ask for fewer relations, or for more CIs")
     once = min(int(number * _ENDED), most - number)
     # A pair of a type is one number, so that sets of them are arrays.

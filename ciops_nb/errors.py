@@ -69,7 +69,10 @@ class ItemNotFound(CiopsError, LookupError):
 
     def __str__(self) -> str:
         at = f" at {self.when}" if self.when else ""
-        hint = _near(self.similar, "Look for it with ci_search().")
+        if at and self.value in self.similar:
+            hint = "It exists at other times: ask with another as_of."
+        else:
+            hint = _near(self.similar, "Look for it with ci_search().")
         return f"No configuration item has {self.what} {self.value!r}{at}. {hint}"
 
 

@@ -52,6 +52,7 @@ def test_the_demo_has_the_promised_shape() -> None:
             "2026-02-28T00:05Z",
             "app-crm-04 moved first (error_rate, 2026-02-28T00:00:00Z), after event E-cert-0 on idp-04",
         ),
+        ("app-mail-05", "2026-03-06T16:20Z", "app-mail-05 moved first (response_time, 2026-03-06T16:20:00Z); the best"),
     ],
 )
 def test_triage_names_what_is_known_to_be_the_cause(ci: str, at: str, says: str) -> None:
@@ -59,6 +60,7 @@ def test_triage_names_what_is_known_to_be_the_cause(ci: str, at: str, says: str)
         run = ops.run.sync("triage", ci=ci, at=at)
 
     assert says in run.findings.headline.text
+    assert "the best lead" in run.findings.headline.text
     known = {call.call_id for call in run.calls}
     assert all(known >= set(statement.calls) for statement in run.findings.all_statements())
 

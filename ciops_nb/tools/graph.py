@@ -127,8 +127,9 @@ async def graph_expand(
     Returns:
         A ``networkx.MultiDiGraph``. Nodes are ci_codes with ci_id, ci_name, ci_type, ci_subtype, status, criticality
         and hops; edges run as stored, keyed by relation type, all those among the nodes. ``G.graph`` holds roots,
-        view, depth, direction and frontier: ci_code, count and why (depth, max_nodes) of each node with neighbours
-        that are not in the graph.
+        view, depth, direction, impact (what each relation type in it says of who is hurt: target_to_source,
+        source_to_target, both, none) and frontier: ci_code, count and why (depth, max_nodes) of each node with
+        neighbours that are not in the graph.
 
     Raises:
         ItemNotFound, BadParameter
@@ -154,7 +155,11 @@ async def graph_expand(
 
     found, graph = await sync.in_thread(search)
     frontier = [{"ci_code": code, "count": count, "why": why} for code, count, why in found.frontier.records(snapshot)]
-    graph.graph.update(roots=roots, view=view, depth=steps, direction=way, frontier=frontier)
+    kinds = [
+        (snapshot.topology.types[kind], snapshot.topology.impacts[kind])
+        for kind in np.unique(found.edges.kind).tolist()
+    ]
+    graph.graph.update(roots=roots, view=view, depth=steps, direction=way, impact=dict(kinds), frontier=frontier)
     ctx.notes.total = found.total
     hidden = found.total - len(found.nodes)
     if hidden:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ciops_nb as ciops
+from ciops_nb.estate.schema import DEFAULT_RELATION_TYPES
 from tests.worlds import Rows, hours, worlds, write_world
 
 NOW = hours(24)
@@ -300,6 +301,7 @@ def test_expand_equals_a_walk(
     assert kept == list(graph)
     assert [hops[code] for code in kept] == [graph.nodes[code]["hops"] for code in kept]
     assert {edge for edge in edges if edge[0] in kept and edge[1] in kept} == set(graph.edges(keys=True))
+    assert {kind: DEFAULT_RELATION_TYPES[kind] for *_, kind in graph.edges(keys=True)} == graph.graph["impact"]
     assert [entry for entry in frontier if entry[1]] == [
         (entry["ci_code"], entry["count"], entry["why"]) for entry in graph.graph["frontier"]
     ]

@@ -145,17 +145,17 @@ def parse_range(value: Any, *, now: datetime, tz: tzinfo = UTC, name: str = "tim
         return TimeRange(None, None)
     if last := _LAST.match(text):
         length = _length(last.group(1), name, value)
-        return TimeRange(_shift(now, -length, name, value), now)
+        return TimeRange(shift(now, -length, name, value), now)
     if _DAY.match(text):
         return _day(parse_time(text, tz=UTC, name=name).date(), tz, name, value)
     if text.count("/") == 1:
         left, right = text.split("/")
         if left.startswith("P"):
             end = parse_time(right, tz=tz, name=name)
-            return _ordered(_shift(end, -_length(left, name, value), name, value), end, name, value)
+            return _ordered(shift(end, -_length(left, name, value), name, value), end, name, value)
         start = parse_time(left, tz=tz, name=name)
         if right.startswith("P"):
-            return _ordered(start, _shift(start, _length(right, name, value), name, value), name, value)
+            return _ordered(start, shift(start, _length(right, name, value), name, value), name, value)
         return _ordered(start, parse_time(right, tz=tz, name=name), name, value)
     raise BadTimeRange(name, value, "is not a time range", _FORMS)
 
@@ -167,7 +167,8 @@ def _length(text: str, name: str, asked: Any) -> timedelta:
         raise BadTimeRange(name, asked, f"{text!r} {error.problem}", _FORMS) from None
 
 
-def _shift(moment: datetime, by: timedelta, name: str, asked: Any) -> datetime:
+def shift(moment: datetime, by: timedelta, name: str, asked: Any) -> datetime:
+    """*moment* moved *by* a length, which parameter *name* asked for as *asked*."""
     try:
         return moment + by
     except OverflowError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import polars as pl
 import pytest
 
@@ -103,6 +105,52 @@ def test_the_planted_causes_lead_in_estates_of_other_seeds(seed: int, tmp_path: 
         found = [leads(ops.run.sync("triage", ci=ci, at=at))[0] for ci, at, _, _ in PLANTED]
 
     assert [(cause, standing) for _, _, cause, standing in PLANTED] == found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_in_a_random_estate_the_planted_cause_leads(seed: int, tmp_path: Path) -> None:
+    """Forty CIs, each needing two others; a fault runs to all that need it, ten minutes later with each hop."""
+    rng = random.Random(seed)
+    codes = [f"ci-{place:02d}" for place in range(40)]
+    wires = {code: rng.sample(codes[place + 1 :], min(2, 39 - place)) for place, code in enumerate(codes)}
+    graph = nx.DiGraph((code, other) for code, others in wires.items() for other in others)
+    cause = rng.choice([code for code in codes[15:] if graph.in_degree(code)])
+    away = {code: hops for code, hops in nx.shortest_path_length(graph, target=cause).items() if hops <= 3}
+    symptom = max(sorted(away), key=lambda code: away[code])
+    points = []
+    for code in codes:
+        level = rng.uniform(1, 100)
+        values = [level * (1 + 0.05 * rng.gauss(0, 1)) for _ in range(200)]
+        if code in away:
+            values[190 + away[code] :] = [value * rng.uniform(2, 6) for value in values[190 + away[code] :]]
+        points += measured(code, values)
+    rows = {
+        "ci": [item(code) for code in codes],
+        "relation": [needs(code, other) for code, others in wires.items() for other in others],
+        "metric_def": [defined()],
+        "metric": points,
+    }
+    run = triage(tmp_path, rows, ci=symptom)
+
+    assert (cause, "source") == leads(run)[0]
+    assert f"{cause} moved first (m, 2026-03-02T23:20:00Z); the best lead:" in run.findings.headline.text
+
+
+def test_a_severe_event_of_hours_ago_is_history_and_no_illness(tmp_path: Path) -> None:
+    event = {"tenant_id": "t", "ci_id": "id-b", "type": "alert", "severity": 5, "title": "down"}
+    rows = {
+        "ci": [item("a"), item("b")],
+        "relation": [needs("a", "b")],
+        "metric_def": [defined()],
+        "metric": measured("a", usual(190) + [99.0] * 10),
+        "event": [{**event, "event_id": "E1", "ts": hours(44)}],
+    }
+    old = triage(tmp_path / "old", rows)
+    fresh = triage(tmp_path / "new", {**rows, "event": [{**event, "event_id": "E1", "ts": hours(47)}]})
+
+    assert [("a", "itself")] == leads(old)
+    assert "Event E1 on b (1 hop upstream) at 2026-03-02T20:00:00Z: down." in [s.text for s in old.findings.statements]
+    assert [("b", "source"), ("a", "explained")] == leads(fresh)
 
 
 def test_both_engines_and_both_kinds_of_frames_say_the_same() -> None:
@@ -287,6 +335,10 @@ def test_maintenance_and_changes_before_the_window_are_told(tmp_path: Path) -> N
         ({"window": "2 hours"}, BadParameter, "window='2 hours'"),
         ({"baseline": "0h"}, BadParameter, "baseline='0h'"),
         ({"history": "long"}, BadParameter, "history='long'"),
+        ({"ci": ["app-erp-01", "app-erp-02"]}, BadParameter, "is not the code of one CI"),
+        ({"window": "800000d"}, BadTimeRange, "window='800000d': reaches outside of the calendar"),
+        ({"baseline": "800000d"}, BadTimeRange, "baseline='800000d': reaches outside of the calendar"),
+        ({"history": "800000d"}, BadTimeRange, "history='800000d': reaches outside of the calendar"),
         ({"depth": 7}, BadParameter, "goes to 6 at most"),
         ({"normal": "2026-03-02/2026-03-01"}, BadTimeRange, "normal"),
     ],

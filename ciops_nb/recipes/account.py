@@ -1,0 +1,339 @@
+"""A triage in words: every sentence with the calls it rests on, and what is not known said as plainly as what is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from ciops_nb.answers import COMPLETE, provenance
+from ciops_nb.estate.times import format_time
+from ciops_nb.recipes.case import Case, Judged, as_polars, call_id
+from ciops_nb.recipes.findings import Findings, Section, Statement
+from ciops_nb.recipes.leads import Lead
+from ciops_nb.recipes.movers import FEWEST, KEYS
+
+__all__ = ["findings_of"]
+
+_MOST_SHOWN = 6
+_MOST_LISTED = 12
+
+
+def findings_of(case: Case, judged: Judged, whole: Any) -> Findings:
+    """The findings of a triage; *whole*: the answer of ``estate``, asked where no metric had points."""
+    return Findings(
+        headline=_headline(case, judged),
+        statements=tuple(_found(case, judged)) or (Statement(_nothing(judged), case.measured),),
+        sections=tuple(_sections(case, judged)),
+        ruled_out=tuple(_ruled_out(case, judged)),
+        unknown=(*_unknown(case, judged, whole), *_incomplete(case)),
+        next_steps=tuple(_next_steps(case, judged)),
+    )
+
+
+def _nothing(judged: Judged) -> str:
+    if not judged.compared:
+        return "No metric around it could be compared with a normal time."
+    quiet = "No metric around it left its normal range in a bad direction"
+    return f"{quiet}, and no change or severe event is recorded upstream."
+
+
+def _headline(case: Case, judged: Judged) -> Statement:
+    """The best lead and why; never a cause."""
+    calls = (call_id(case.needed), call_id(case.history), *case.measured)
+    about = f"{case.ci} at {format_time(case.moment)}"
+    if not judged.leads:
+        many = len(judged.compared & set(case.upstream))
+        where = (
+            f"none of the {many} measured CIs upstream, itself among them, left its normal range in a bad direction"
+            if many
+            else "nothing could be compared, so it is not known what left its normal range"
+        )
+        return Statement(f"{about}: {where}{_after(judged.signs, case.moment, case.ci)}.", calls)
+    lead = judged.leads[0]
+    first = _first(judged)
+    others = [other.ci_code for other in judged.leads[1:] if lead.like(other)]
+    rank = f"the best lead with {_listed(others)}, which nothing but size tells apart" if others else "the best lead"
+    moved = _mover_of(judged, lead.ci_code)
+    if moved is None:
+        last = judged.signs.filter(pl.col("ci_code") == lead.ci_code).row(-1, named=True)
+        text = f"no metric upstream moved, but there is {_sign(last)}"
+        if first is not None:
+            order = "after" if last["start_at"] <= first["moved_at"] else "then"
+            text = f"{first['ci_code']} moved first ({_when(first)}), {order} {_sign(last)}"
+        return Statement(f"{about}: {text}; {lead.ci_code} is {rank}: {_why(lead)}.", calls)
+    signs = judged.signs if lead.ci_code == case.ci else judged.signs.filter(pl.col("ci_code") == lead.ci_code)
+    after = _after(signs, lead.moved_at or case.start, lead.ci_code)
+    if moved["moved_at"] is None:
+        since = "out of its normal range since before the time looked at"
+        text = f"{lead.ci_code} is {rank}: {since} ({_name(moved)}){after}"
+        return Statement(f"{about}: {text}.", calls)
+    if first is not None and first["ci_code"] == lead.ci_code:
+        return Statement(f"{about}: {lead.ci_code} moved first ({_when(first)}){after}; {rank}: {_why(lead)}.", calls)
+    text = f"{lead.ci_code} is {rank} ({_when(moved)}){after}: {_why(lead)}"
+    if first is not None:
+        other = next(other for other in judged.leads if other.ci_code == first["ci_code"])
+        text += f"; {first['ci_code']} moved first ({_when(first)}), but {_why(other)}"
+    return Statement(f"{about}: {text}.", calls)
+
+
+def _first(judged: Judged) -> dict[str, Any] | None:
+    """The ill mover upstream that began first; of those at the same reading that of the better lead."""
+    place = {lead.ci_code: number for number, lead in enumerate(judged.leads)}
+    known = [row for row in judged.ill.iter_rows(named=True) if row["ci_code"] in place and row["moved_at"] is not None]
+    return min(known, key=lambda row: (row["moved_at"], place[row["ci_code"]], -row["score"]), default=None)
+
+
+def _mover_of(judged: Judged, code: str) -> dict[str, Any] | None:
+    """The ill mover of one CI that began first, at best one whose beginning is known."""
+    rows = judged.ill.filter(pl.col("ci_code") == code).sort(
+        "moved_at", "score", descending=[False, True], nulls_last=True, maintain_order=True
+    )
+    return rows.row(0, named=True) if rows.height else None
+
+
+def _after(signs: pl.DataFrame, moment: datetime, code: str) -> str:
+    """The last change, maintenance or severe event until *moment*."""
+    before = signs.filter(pl.col("start_at") <= moment)
+    return f", after {_sign(before.row(-1, named=True), without=code)}" if before.height else ""
+
+
+def _sign(row: Mapping[str, Any], *, without: str = "") -> str:
+    on = f" on {row['ci_code']}" if row["ci_code"] != without else ""
+    return f"{row['kind']} {row['record_id']}{on} ({row['title']})"
+
+
+def _why(lead: Lead) -> str:
+    if lead.standing == "explained":
+        return f"explained by {_listed(lead.explained_by)}"
+    if lead.standing == "reported":
+        return "a severe event tells that it is not well, though the measured CIs between are"
+    if lead.standing == "changed":
+        return "it was changed, and nothing measures it"
+    if lead.standing == "apart" and not lead.linked:
+        return "the measured CIs between are well"
+    if lead.standing == "apart":
+        return "it does not fit in time: " + ("later" if lead.moved_at is not None else "so before the time looked at")
+    return "no CI it needs was seen to go wrong before it"
+
+
+def _found(case: Case, judged: Judged) -> Iterator[Statement]:
+    ill, upstream = judged.ill, case.upstream
+    own = ill.filter(pl.col("ci_code") == case.ci).sort("moved_at", "metric", "series", nulls_last=True)
+    for row in own.iter_rows(named=True):
+        yield Statement(f"{case.ci}: {_moved(row)}.", case.of_metric(row["metric"]))
+    downstream = sorted(set(ill.filter(pl.col("ci_code").is_in(list(case.hurt)))["ci_code"]) - {case.ci})
+    if downstream:
+        text = f"Hurt downstream, by their metrics: {_listed(downstream)}."
+        yield Statement(text, (call_id(case.hurt), *case.measured))
+    others = [lead for lead in judged.leads if lead.ci_code != case.ci]
+    for lead in others[:_MOST_SHOWN]:
+        yield _told(case, judged, lead)
+    if len(others) > _MOST_SHOWN:
+        rest = _listed([lead.ci_code for lead in others[_MOST_SHOWN:]])
+        yield Statement(f"Further CIs upstream that moved or changed: {rest}.", (call_id(case.needed), *case.measured))
+    earlier = judged.signs.height - _MOST_SHOWN
+    if earlier > 0:
+        text = f"{earlier} earlier changes, maintenance windows and severe events upstream are in the history below."
+        yield Statement(text, (call_id(case.needed), call_id(case.history)))
+    for row in judged.signs.tail(_MOST_SHOWN).iter_rows(named=True):
+        outcome = "" if row["kind"] == "event" else f" ({row['result'] or 'result not known'})"
+        on = f"{row['ci_code']}{_away(upstream[row['ci_code']], ' ({})')}"
+        text = f"{row['kind'].capitalize()} {row['record_id']} on {on} at {format_time(row['start_at'])}"
+        yield Statement(f"{text}: {row['title']}{outcome}.", (call_id(case.needed), call_id(case.history)))
+    load = judged.movers.moved.join(ill, on=KEYS, how="anti")
+    load = load.filter(pl.col("bad").is_null() & pl.col("ci_code").is_in(list(upstream)))
+    if load.height:
+        names = [f"{row['ci_code']} {_name(row)} ({row['direction']})" for row in load.iter_rows(named=True)]
+        yield Statement(f"Moved, though neither direction is bad: {_listed(names)}.", case.measured)
+
+
+def _told(case: Case, judged: Judged, lead: Lead) -> Statement:
+    row = _mover_of(judged, lead.ci_code)
+    calls = (call_id(case.needed), *(case.of_metric(row["metric"]) if row else (call_id(case.history),)))
+    moved = f"{_moved(row)}; " if row else ""
+    return Statement(f"{lead.ci_code}, {_away(lead.hops)}: {moved}{_why(lead)}.", calls)
+
+
+def _ruled_out(case: Case, judged: Judged) -> Iterator[Statement]:
+    compared = judged.compared & set(case.upstream)
+    quiet = compared - set(judged.ill["ci_code"])
+    if quiet:
+        text = "No metric left its normal range in a bad direction"
+        yield Statement(f"{text} on {len(quiet)} of the {len(compared)} measured CIs upstream.", case.measured)
+
+
+def _unknown(case: Case, judged: Judged, whole: Any) -> Iterator[Statement]:
+    upstream, movers = case.upstream, judged.movers
+    yield from _unmeasured(case, judged, whole)
+    if judged.gaps.height:
+        names = [
+            f"{row['ci_code']} {_name(row)} from {format_time(row['gap_from'])} to {format_time(row['gap_until'])}"
+            for row in judged.gaps.iter_rows(named=True)
+        ]
+        yield Statement(f"Without points for longer than usual: {_listed(names)}.", case.measured)
+    if judged.nan:
+        names = [f"{code} ({count})" for code, count in judged.nan.items()]
+        yield Statement(
+            f"Points that are NaN, which is no measurement, were left out: {_listed(names)}.", case.measured
+        )
+    if movers.brief.height:
+        names = [f"{row['ci_code']} {_name(row)}" for row in movers.brief.iter_rows(named=True)]
+        text = f"Out of range at the very last point, so it is not known whether it stays: {_listed(names)}."
+        yield Statement(text, case.measured)
+    if judged.leads:
+        lead, *others = judged.leads
+        alike = [other.ci_code for other in others if lead.like(other)]
+        if alike:
+            text = f"Which of {_listed(sorted([lead.ci_code, *alike]))} went wrong first: the points are too far apart."
+            yield Statement(text, (call_id(case.needed), *case.measured))
+    if len(upstream) == 1 and not case.needed.graph["frontier"]:
+        yield Statement(
+            f"No relation tells what {case.ci} needs, so nothing upstream was looked at.", (call_id(case.needed),)
+        )
+    hidden = [entry for graph in (case.needed, case.hurt) for entry in graph.graph["frontier"]]
+    if hidden:
+        text = f"{len(hidden)} CIs have further neighbours that were not looked at (the search stopped there)."
+        yield Statement(text, (call_id(case.needed), call_id(case.hurt)))
+    if not (judged.signs["kind"] == "change").any():
+        text = "No change is recorded upstream before that moment: the cause may not be a recorded one."
+        yield Statement(text, (call_id(case.history),))
+    text = "That something moved first does not prove that it is the cause; no experiment was made."
+    yield Statement(text, case.measured)
+
+
+def _unmeasured(case: Case, judged: Judged, whole: Any) -> Iterator[Statement]:
+    """The CIs upstream of whose health nothing is known, by the reason; a CI is told once."""
+    left = set(case.upstream) - judged.compared
+    silent = judged.movers.silent.filter(pl.col("ci_code").is_in(sorted(left)))
+    quiet = {
+        row[0]: row[1] for row in silent.group_by("ci_code").agg(pl.col("last_at").max()).sort("ci_code").iter_rows()
+    }
+    fresh = set(judged.movers.without_normal["ci_code"]) & left - set(quiet)
+    if whole is not None:
+        yield Statement(_no_points(case, whole), (*case.measured, call_id(whole)))
+    elif quiet:
+        names = [f"{code} (last {format_time(last)})" for code, last in quiet.items()]
+        yield Statement(
+            f"Measured in the normal time and silent since the window began: {_listed(names)}.", case.measured
+        )
+    if fresh:
+        text = f"Measured, but with fewer than {FEWEST} points of a series in the normal time ({case.usual})"
+        yield Statement(f"{text}, so not compared: {_listed(sorted(fresh))}.", case.measured)
+    never = sorted(left - set(quiet) - fresh)
+    if never:
+        text = (
+            "Without metrics in the window, or in the normal time to compare with, so nothing is known of their health"
+        )
+        yield Statement(f"{text}: {_listed(never)}.", case.measured)
+
+
+def _no_points(case: Case, whole: Any) -> str:
+    row = as_polars(whole).filter(pl.col("table") == "metric").row(0, named=True)
+    text = f"No metric of these CIs has points from {format_time(case.start)} to {format_time(case.end)}"
+    if not row["present"] or not row["rows"]:
+        return f"{text}: this tenant has no metrics at all."
+    return (
+        f"{text}; the metrics of this tenant run from {format_time(row['first_at'])} to {format_time(row['last_at'])}."
+    )
+
+
+def _incomplete(case: Case) -> Iterator[Statement]:
+    """What the tools said of their own answers: what they left out, and their warnings."""
+    told: dict[str, list[str]] = {}
+    for answer in case.answers():
+        record = provenance(answer)
+        if record.completeness.status != COMPLETE:
+            cut = [f"{part['count']} {part['what']} ({part['why']})" for part in record.completeness.left_out]
+            what = f", without {', '.join(cut)}" if cut else ""
+            told.setdefault(f"An answer of {record.tool} is {record.completeness.status}{what}.", []).append(
+                record.call_id
+            )
+        for warning in record.warnings:
+            told.setdefault(f"{record.tool} warns: {warning}.", []).append(record.call_id)
+    for text, calls in told.items():
+        yield Statement(text, tuple(dict.fromkeys(calls)))
+
+
+def _next_steps(case: Case, judged: Judged) -> Iterator[Statement]:
+    if judged.leads:
+        lead, *others = judged.leads
+        text = (
+            f"Look at {lead.ci_code}: its changes, its logs, and what else depends on it (graph_expand, view impact)."
+        )
+        yield Statement(text, (call_id(case.needed),))
+        rivals = [other for other in others if other.standing in (lead.standing, "source", "reported")]
+        if rivals:
+            text = f"Then at {_listed([other.ci_code for other in rivals])}."
+            yield Statement(text, (call_id(case.needed),))
+    if judged.movers.without_normal.height:
+        text = 'Name a time that counts as normal and has points: normal="START/END".'
+        yield Statement(text, case.measured)
+
+
+def _sections(case: Case, judged: Judged) -> Iterator[Section]:
+    ill = set(judged.ill["ci_code"])
+    yield Section("The CI", case.item, (call_id(case.item),))
+    yield Section(
+        "Where to look first", _leads_frame(judged.leads), (call_id(case.needed), call_id(case.history), *case.measured)
+    )
+    yield Section(
+        "What happened around it",
+        case.history,
+        (call_id(case.history),),
+        picture="timeline",
+        options={"at": case.moment},
+    )
+    for title, graph in (("What it needs", case.needed), ("What it hurts", case.hurt)):
+        shown = {"focus": case.ci, "highlight": sorted(ill & set(graph))}
+        yield Section(title, graph, (call_id(graph),), picture="topology", options=shown)
+    yield Section("What moved most", judged.movers.moved.drop("step"), case.measured, picture="movers")
+    pictured = _series_of(case, judged.movers.moved)
+    if pictured is not None:
+        options = {"at": case.moment, "window": (case.start, case.end)}
+        yield Section("The metrics that moved", pictured, case.measured, picture="series", options=options)
+
+
+def _leads_frame(leads: Iterable[Lead]) -> pl.DataFrame:
+    rows = [(lead.ci_code, lead.hops, lead.standing, lead.moved_at, lead.score, _why(lead)) for lead in leads]
+    schema: dict[str, Any] = {
+        "ci_code": pl.String, "hops": pl.Int64, "standing": pl.String, "moved_at": pl.Datetime("us", "UTC"),
+        "score": pl.Float64, "why": pl.String,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _series_of(case: Case, moved: pl.DataFrame) -> pl.DataFrame | None:
+    """The points of the series that moved most, for the picture."""
+    top = moved.head(_MOST_SHOWN).select("ci_code", "metric").unique(maintain_order=True)
+    parts = [part.filter(pl.col("ci_code") == code) for code, metric in top.iter_rows() for part in case.points[metric]]
+    if not parts:
+        return None
+    # A metric of several series has a column that tells them apart; the others then have nothing in it.
+    together = pl.concat(parts, how="diagonal").sort("ci_code", "metric", "ts", maintain_order=True)
+    return together.with_columns(pl.col("series").fill_null("")) if "series" in together.columns else together
+
+
+def _moved(row: Mapping[str, Any]) -> str:
+    since = "since before the time looked at" if row["moved_at"] is None else f"first at {format_time(row['moved_at'])}"
+    return f"{_name(row)} went {row['direction']} from {row['before']:.4g} to {row['worst']:.4g}, {since}"
+
+
+def _when(row: Mapping[str, Any]) -> str:
+    return f"{_name(row)}, {format_time(row['moved_at'])}"
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['metric']} [{row['series']}]" if row["series"] else str(row["metric"])
+
+
+def _away(hops: int, form: str = "{}") -> str:
+    return form.format(f"{hops} hop{'s' * (hops != 1)} upstream") if hops else ""
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = list(names)
+    more = len(shown) - _MOST_LISTED
+    return ", ".join(shown if more <= 0 else [*shown[:_MOST_LISTED], f"and {more} more"])

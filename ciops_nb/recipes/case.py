@@ -77,7 +77,7 @@ class Judged:
     nan: Mapping[str, int]  # how many points of each CI are NaN
 
 
-def judge(case: Case, *, adjoining: bool) -> Judged:
+def judge(case: Case, adjoining: bool) -> Judged:
     """What follows from the answers; *adjoining*: the normal time ends where the window begins, asked in one."""
     kinds = {name: row["kind"] for name, row in case.defined.items()}
     bad = {name: row["bad_direction"] for name, row in case.defined.items()}

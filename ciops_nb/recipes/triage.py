@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from ciops_nb import sync
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import TimeRange, parse_duration, parse_range, parse_time, shift
 from ciops_nb.recipes.account import findings_of
@@ -80,7 +81,7 @@ async def triage(
     )
     answers = {name: asked[place * len(spans) :][: len(spans)] for place, name in enumerate(defined)}
     case = Case(ci, moment, start, end, usual, item, needed, hurt, happened, metrics, answers, defined)
-    judged = judge(case, adjoining=normal is None)
+    judged = await sync.in_thread(judge, case, normal is None)
     # Where nothing was measured then, say when something was.
     whole = None if judged.now.height else await ops.estate()
     return findings_of(case, judged, whole)

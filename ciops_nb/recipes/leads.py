@@ -69,10 +69,10 @@ def rank_leads(
 ) -> list[Lead]:
     """The CIs worth a look, the best lead first.
 
-    The rule is the traversal that the PetShop benchmark has as its baseline (Hardt et al., The PetShop Dataset -
-    Finding Causes of Performance Issues across Microservices, CLeaR 2024, after Chen et al., CauseInfer, INFOCOM 2014,
-    and Lin et al., Microscope, ICSOC 2018): a lead is an ill CI that is linked to the one that hurts by a path of ill
-    CIs and needs no ill CI itself. It is softened where a real estate is not as whole as a benchmark:
+    The rule is the traversal that the PetShop benchmark has as a baseline (Hardt et al., The PetShop Dataset - Finding
+    Causes of Performance Issues across Microservices, arXiv:2311.04806, 2024; baseline_anomaly_traversal.py of its
+    repository): a lead is an ill CI that is linked to the one that hurts by a path of ill CIs and needs no ill CI
+    itself. It is softened where a real estate is not as whole as a benchmark:
 
     - A CI that nobody measures may be ill as well as not, so that a path may lead through it.
     - Where CIs need each other, both stand, unless one was clearly ill before the other.

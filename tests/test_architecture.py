@@ -36,7 +36,7 @@ LIBRARIES = {
     "anywidget": {"views"},
     "jinja2": {"views"},
     "duckdb": {"engines"},
-    "networkx": {"tools", "topology", "context", "views"},
+    "networkx": {"tools", "topology", "context", "recipes", "views"},
     "pydantic": {"cep"},
     "yaml": {"cep"},
     "greenlet": {"sync"},

@@ -308,6 +308,7 @@ def test_an_svg_is_accessible_and_loads_nothing(name):
     assert ["The title", "More words"] == [root.findtext(f"{namespace}{tag}") for tag in ("title", "desc")]
     assert "http" not in svg.replace('xmlns="http://www.w3.org/2000/svg"', "", 1)
     assert {"style", "script", "image", "foreignObject", "metadata"}.isdisjoint(tags(svg))
+    assert [] == [node for node in root.iter() if "style" in node.attrib]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ciops_nb.errors import BadParameter
-from ciops_nb.views.svg import THEMES, css_variables, palette, shorten, text_columns, visible
+from ciops_nb.views.svg import THEMES, css_variables, palette, shorten, text_columns, themed, visible
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,9 @@ def luminance(colour: str) -> float:
 def test_an_unknown_theme_is_refused_by_name():
     with pytest.raises(BadParameter, match=r"sepia.*light or dark"):
         palette("sepia")
+
+
+def test_only_colours_follow_the_theme_not_a_text_that_looks_like_one():
+    svg = '<svg><text fill="#1b1f24">fill="#1b1f24"</text><path stroke="#123456"/></svg>'
+
+    assert '<svg><text fill="var(--ink)">fill="#1b1f24"</text><path stroke="#123456"/></svg>' == themed(svg)

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["movers", "series", "timeline", "to_svg", "topology"]
+__all__ = ["EMPTY", "movers", "series", "timeline", "to_svg", "topology"]
+
+EMPTY = {
+    "topology": "No configuration items to draw.",
+    "timeline": "No events, changes, maintenance or incidents in this range.",
+    "series": "No points of these metrics in this range.",
+    "movers": "No metric moved.",
+}
 
 Place: TypeAlias = tuple[float, float]
 Marked: TypeAlias = Mapping[str, str] | Iterable[str] | None
@@ -125,6 +132,7 @@ def _line_sample(colour: str, dashes: Any, width: float, arrow: bool = False) ->
 
 _CARDS = 90  # nodes up to which each is a card with its names; beyond, a dot
 _COLUMNS = 9  # of cards side by side
+_SMALL = 6.2  # points of the second line of a card
 _FEW = 40  # edges up to which none need stand back
 _SHAPES = {"SYSTEM": "h", "SW": "o", "HW": "s"}
 _MORE_SHAPES = ("^", "D", "p", "v", "P", "*", "X", "8")
@@ -160,7 +168,7 @@ def topology(
     """
     colours = palette(theme)
     if not len(graph):
-        return _nothing("No configuration items to draw.", colours)
+        return _nothing(EMPTY["topology"], colours)
     return _Topology(graph, focus_of(graph, focus), _reasons(highlight, graph), colours).draw()
 
 
@@ -290,9 +298,10 @@ class _Topology:
         looks = self._relations()
         curves: dict[tuple[str, bool], list[tuple[Sequence[Place], Place]]] = {}
         ports = self._ports()
-        few = len(ports) <= _FEW
+        few, hurt = len(ports) <= _FEW, {*self.hurt, *([self.focus] if self.hurt and self.focus else [])}
+        central = self.focus is not None and self.graph.degree(self.focus) <= _FEW
         for number, (source, target, data) in enumerate(self._edges()):
-            strong = few or self.focus in (source, target) or {source, target} <= set(self.hurt)
+            strong = few or (central and self.focus in (source, target)) or {source, target} <= hurt
             points, tip = self._curve(source, target, ports[number])
             name = str(data.get("relation_type") or "related")
             curves.setdefault((name, strong), []).append((points, tip))
@@ -353,33 +362,38 @@ class _Topology:
         self.tell_hops = all(_wide(text, 6.2) <= 2 * w - 0.34 for text in texts)
         for code in self.codes:
             x, y = self.at[code]
-            data = self.graph.nodes[code]
             face, edge, line = self._card_look(code)
             box = FancyBboxPatch(
                 (x - w, y - h), 2 * w, 2 * h, boxstyle="round,pad=0,rounding_size=0.05",
                 facecolor=face, edgecolor=edge, linewidth=line, zorder=4,
             )  # fmt: skip
             axes.add_patch(box)
-            room = 2 * w - 0.34
-            first, second = visible(code), self._second_line(code, data)
-            weight = "bold" if code == self.focus or code in self.hurt else "normal"
-            points = 7.5 if weight == "normal" else 7.0
-            common: dict[str, Any] = {"va": "center_baseline", "zorder": 6}
-            axes.text(
-                x - w + 0.29,
-                y + 0.075,
-                shorten(first, room / points / _EM),
-                fontsize=points,
-                weight=weight,
-                color=colours.ink,
-                **common,
-            )
-            tone = colours.alarm if self.hurt.get(code) else colours.muted
-            axes.text(x - w + 0.29, y - 0.085, shorten(second, room / 6.2 / _EM), fontsize=6.2, color=tone, **common)
+            self._draw_lines(code, x - w + 0.29, y, 2 * w - 0.34)
             if code in self.hurt:
                 self._badge(x + w, y + h, "!", colours.alarm, colours.surface)
             if code in self.hidden:
                 self._badge(x + w, y - h, f"+{self.hidden[code]}", colours.panel, colours.ink)
+
+    def _draw_lines(self, code: str, x: float, y: float, room: float) -> None:
+        """The two lines of a card: code and kind; a code too long for one takes both, for its ends tell it apart."""
+        colours, name = self.colours, visible(code)
+        second = self._second_line(code, self.graph.nodes[code])
+        bold = code == self.focus or code in self.hurt
+        points, columns = 7.0 if bold else 7.5, room / _SMALL / _EM
+        tone = colours.alarm if self.hurt.get(code) else colours.muted
+        if _wide(name, points) > room:
+            points = _SMALL
+        if text_columns(name) > columns and not self.hurt.get(code):
+            cut = max(end for end in range(len(name)) if text_columns(name[:end]) <= columns)
+            # Best torn where a word of it ends, if one ends near.
+            cut = next((end for end in range(cut, max(cut - 9, 1), -1) if not name[end - 1].isalnum()), cut)
+            name, second, tone = name[:cut], name[cut:].strip(), colours.ink
+        style: dict[str, Any] = {"va": "center_baseline", "zorder": 6}
+        first = shorten(name, room / points / _EM)
+        self.axes.text(
+            x, y + 0.075, first, fontsize=points, weight="bold" if bold else "normal", color=colours.ink, **style
+        )
+        self.axes.text(x, y - 0.085, shorten(second, columns), fontsize=_SMALL, color=tone, **style)
 
     def _card_look(self, code: str) -> tuple[str, str, float]:
         colours = self.colours
@@ -570,6 +584,19 @@ def _window(value: Any) -> tuple[datetime, datetime] | None:
     return min(start, end), max(start, end)
 
 
+def _amount(value: float, largest: float | None = None, digits: int = 4) -> str:
+    """A number as short as it is read, with k, M, G or T where *largest* of its kind needs it."""
+    top = abs(value if largest is None else largest)
+    for factor, sign in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if factor <= top / (10 if factor == 1e3 else 1) < 1e18:
+            return f"{value / factor:.3g}{sign}" if value else "0"
+    return f"{value:.{digits}g}"
+
+
+def _unit(units: Mapping[str, str] | None, metric: str) -> str:
+    return visible((units or {}).get(metric) or "")
+
+
 def _clock(moment: datetime, span: timedelta) -> str:
     """A time as long as it needs to be in a picture of *span*."""
     return f"{moment:%H:%M:%S}" if span < timedelta(days=1) else f"{moment:%m-%d %H:%M}"
@@ -580,11 +607,13 @@ def _days(moment: datetime) -> float:
     return (moment - _EPOCH) / timedelta(days=1)
 
 
-def _time_axis(axes: Axes, start: datetime, end: datetime, colours: Palette, labels: bool = True) -> None:
+def _time_axis(
+    axes: Axes, start: datetime, end: datetime, colours: Palette, labels: bool = True, most: int = 9
+) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     axes.set_xlim(_days(start), _days(end))
-    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(tz=UTC, minticks=min(4, most - 1), maxticks=most)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     # The day is said once in the label below, so midnight is shown with its date and nothing else needs it.
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC, show_offset=False))  # type: ignore[no-untyped-call]
@@ -633,6 +662,7 @@ class _Mark:
     row: int = 0
     label: str = ""
     leftward: bool = False
+    over: bool = False
 
     @property
     def open(self) -> bool:
@@ -643,9 +673,13 @@ class _Mark:
         """How much it matters: an incident or a change is something to see, an event by its severity."""
         return {"incident": 9, "change": 7, "maintenance": 6}.get(self.kind, self.severity or 0)
 
+    @property
+    def minor(self) -> bool:
+        return self.kind == "event" and (self.severity or 0) < 4
+
     def name(self) -> str:
         grade = f"S{self.severity} " if self.severity else ""
-        return shorten(f"{grade}{self.code} · {self.title}" if self.code else f"{grade}{self.title}", 52)
+        return shorten(f"{grade}{' · '.join(text for text in (self.code, self.title) if text)}", 52)
 
 
 def _marks(history: Any, name: str = "history") -> list[_Mark]:
@@ -657,7 +691,8 @@ def _marks(history: Any, name: str = "history") -> list[_Mark]:
     return [
         _Mark(
             str(r["kind"]), visible(r["ci_code"] or ""), r["start_at"], r["end_at"],
-            None if r["severity"] is None else int(r["severity"]), visible(r["title"] or r["type"] or ""),
+            None if r["severity"] is None else int(r["severity"]),
+            visible(r["title"] or r["type"] or r["record_id"] or ""),
         )
         for r in rows.iter_rows(named=True)
     ]  # fmt: skip
@@ -669,24 +704,25 @@ def _kind_look(kind: str, colours: Palette) -> tuple[str, str, float]:
 
 
 @styled
-def timeline(history: Any, *, at: Any = None, theme: str = "light") -> Figure:
+def timeline(history: Any, *, at: Any = None, window: Any = None, theme: str = "light") -> Figure:
     """Draw what happened when: a lane for each kind, a marker for each record, a bar where it took time.
 
     Args:
         history: A frame of ``history_recent``: start_at, end_at, kind, type, ci_code, severity, title.
         at: The moment in question, drawn as a line.
+        window: (start, end) of what was looked into: all of it is within the axis, so that quiet is seen to be quiet.
         theme: ``"light"`` or ``"dark"``.
 
     Raises:
-        BadParameter: a column is missing, or no such theme.
-        BadTimeRange: *at* is not a time.
+        BadParameter: a column is missing, *window* is not a pair, or no such theme.
+        BadTimeRange: *at* or an end of *window* is not a time.
     """
     colours = palette(theme)
-    marks, moment = _marks(history), _moment(at)
+    marks, moment, asked = _marks(history), _moment(at), _window(window)
     if not marks:
-        return _nothing("No events, changes, maintenance or incidents in this range.", colours)
-    ends = [m.end or m.start for m in marks] + ([moment] if moment else [])
-    start, end = _padded(min(m.start for m in marks), max(ends))
+        return _nothing(EMPTY["timeline"], colours)
+    ends = [m.end or m.start for m in marks] + ([moment] if moment else []) + list(asked or ())
+    start, end = _padded(min([m.start for m in marks] + list(asked or ())), max(ends))
     kinds = [k for k in _KINDS if any(m.kind == k for m in marks)]
     kinds += sorted({m.kind for m in marks} - set(kinds))
     room = WIDTH - 1.35
@@ -719,8 +755,11 @@ def _pack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> in
         left = (_days(mark.start) - first) * scale
         right = room if mark.open else (_days(mark.end or mark.start) - first) * scale
         wide = _wide(mark.label, 6.5) + 0.1 if mark.label else 0.0
-        mark.leftward = (mark.open or right + 0.1 + wide > room) and left - 0.1 - wide >= 0
-        low, high = (left - 0.1 - wide, right + 0.09) if mark.leftward else (left - 0.09, right + 0.1 + wide)
+        tight = mark.open or right + 0.1 + wide > room
+        mark.leftward = tight and left - 0.1 - wide >= 0
+        mark.over = tight and not mark.leftward  # no room on either side: on its own bar
+        beyond = max(right, left + 0.03 + wide) if mark.over else right + 0.01 + wide
+        low, high = (left - 0.1 - wide, right + 0.09) if mark.leftward else (left - 0.09, beyond + 0.09)
         for row, spans in enumerate(taken):
             if all(high <= a or low >= b for a, b in spans):
                 mark.row = row
@@ -769,13 +808,21 @@ def _draw_timeline(
         sheet.text(
             1.05,
             foot + inside - top - deep / 2,
-            f"{visible(kind)} ({count})",
+            f"{shorten(visible(kind), 12)} ({count})",
             ha="right",
             va="center_baseline",
             fontsize=8,
             color=colours.ink,
         )
-        _draw_marks(axes, [m for m in marks if m.kind == kind], top + gap / 2 + pitch / 2, pitch, span, colours)
+        _draw_marks(
+            axes,
+            [m for m in marks if m.kind == kind],
+            top + gap / 2 + pitch / 2,
+            pitch,
+            span,
+            colours,
+            ground=colours.surface if number % 2 else colours.panel,
+        )
         top += deep
     _time_axis(axes, *span, colours)
     axes.set_yticks([])
@@ -797,7 +844,13 @@ def _draw_timeline(
 
 
 def _draw_marks(
-    axes: Axes, marks: list[_Mark], first: float, pitch: float, span: tuple[datetime, datetime], colours: Palette
+    axes: Axes,
+    marks: list[_Mark],
+    first: float,
+    pitch: float,
+    span: tuple[datetime, datetime],
+    colours: Palette,
+    ground: str,
 ) -> None:
     scale = (WIDTH - 1.35) / (_days(span[1]) - _days(span[0]))
     for mark in marks:
@@ -822,20 +875,38 @@ def _draw_marks(
         axes.scatter([x], [y], s=area, marker=shape, facecolors=face, edgecolors=colours.ink, linewidths=0.8, zorder=5)
         if mark.label:
             where, side = (x - 0.1 / scale, "right") if mark.leftward else (stop + 0.1 / scale, "left")
+            if mark.over:
+                where = x + 0.12 / scale
+            backing = {"facecolor": ground, "edgecolor": "none", "alpha": 0.85, "pad": 0.4}
             tone = colours.ink if grade >= 4 or mark.weight >= 6 else colours.muted
-            axes.text(where, y, mark.label, fontsize=6.5, color=tone, ha=side, va="center_baseline", zorder=4)
+            axes.text(
+                where, y, mark.label, fontsize=6.5, color=tone, ha=side, va="center_baseline", bbox=backing, zorder=4
+            )
 
 
 # --- series ---------------------------------------------------------------------------------------------------------
 
 _PANELS = 24
+_CROWD = 12  # records of other items beyond which they are ticks: more lines than that hide the series
+_NARROW = 0.25  # share of the axis below which the window has an axis of its own
 _POINTS = 700  # of one line: more than two per pixel column tell nothing
 _SERIES = {"ts": True, "ci_code": True, "metric": True, "series": False, "value": True}
 
 
 @styled
-def series(frame: Any, *, history: Any = None, at: Any = None, window: Any = None, theme: str = "light") -> Figure:
+def series(
+    frame: Any,
+    *,
+    history: Any = None,
+    at: Any = None,
+    window: Any = None,
+    units: Mapping[str, str] | None = None,
+    theme: str = "light",
+) -> Figure:
     """Draw series as small multiples over one axis of time, with what happened drawn over every one.
+
+    Where *window* would be a small part of the axis, or far from the other points, it has an axis of its own, and the
+    other points, what is usual, stand beside it on theirs.
 
     Args:
         frame: A frame of ``metric_series_table`` (not wide): ts, ci_code, metric, value, and series if there is one.
@@ -843,6 +914,7 @@ def series(frame: Any, *, history: Any = None, at: Any = None, window: Any = Non
             ticks at its foot.
         at: The moment in question, drawn as a line.
         window: (start, end) of what was looked into: shaded, and always within the axis.
+        units: What each metric is measured in, by its name.
         theme: ``"light"`` or ``"dark"``.
 
     Raises:
@@ -854,13 +926,18 @@ def series(frame: Any, *, history: Any = None, at: Any = None, window: Any = Non
     marks = [] if history is None else _marks(history)
     moment, shaded = _moment(at), _window(window)
     if rows.is_empty():
-        return _nothing("No points of these metrics in this range.", colours)
+        return _nothing(EMPTY["series"], colours)
     ends = [rows["ts"].min(), rows["ts"].max(), moment, *(shaded or ())]
     times = [end for end in ends if isinstance(end, datetime)]
-    span = _padded(min(times), max(times), 0.01)
+    span, usual = _padded(min(times), max(times), 0.01), None
+    if shaded is not None and shaded[1] - shaded[0] < (span[1] - span[0]) * _NARROW:
+        first, last = (pick(*shaded, moment or shaded[0]) for pick in (min, max))
+        span = _padded(first, last, 0.01)
+        others = rows.filter(~pl.col("ts").is_between(*span))["ts"]
+        usual = None if others.is_empty() else _padded(others.min(), others.max(), 0.01)  # type: ignore[arg-type]
     panels = rows.with_columns(pl.col("series").cast(pl.String).fill_null("")).sort("ci_code", "metric", "series", "ts")
     groups = panels.partition_by("ci_code", "metric", maintain_order=True)
-    return _Series(groups, marks, moment, shaded, span, colours).draw()
+    return _Series(groups, marks, moment, shaded, span, usual, units, colours).draw()
 
 
 @dataclass
@@ -872,6 +949,8 @@ class _Series:
     at: datetime | None
     window: tuple[datetime, datetime] | None
     span: tuple[datetime, datetime]
+    usual: tuple[datetime, datetime] | None
+    units: Mapping[str, str] | None
     colours: Palette
 
     def draw(self) -> Figure:
@@ -888,10 +967,17 @@ class _Series:
         for i, group in enumerate(shown):
             column, line = i // lines, i % lines
             x, y = left + column * (wide + gap), foot + (lines - 1 - line) * (panel + space)
-            axes = figure.add_axes((x / WIDTH, y / height, wide / WIDTH, panel / height), facecolor="none")
+            part = wide * 0.28 if self.usual else 0.0
+            axes = figure.add_axes(
+                ((x + part) / WIDTH, y / height, (wide - part) / WIDTH, panel / height), facecolor="none"
+            )
             last = line == lines - 1 or i == len(shown) - 1
             self._panel(axes, group, last)
-            title = f"{visible(group['ci_code'][0])} · {visible(group['metric'][0])}"
+            if self.usual:
+                box = (x / WIDTH, y / height, (part - 0.1) / WIDTH, panel / height)
+                self._usual(figure.add_axes(box, facecolor="none", sharey=axes), group, last)
+            unit = _unit(self.units, group["metric"][0])
+            title = f"{visible(group['ci_code'][0])} · {visible(group['metric'][0])}" + (f" ({unit})" if unit else "")
             sheet.text(
                 x,
                 y + panel + 0.2,
@@ -915,10 +1001,13 @@ class _Series:
         ):
             shape, colour, _ = _kind_look(kind, colours)
             legend.add(kind, _marker_sample(shape, colour, colours.ink))
-        if self._inside():
+        if self.usual:
             legend.notes.append(
-                "Filled markers: of this item; hollow and pale: of others. Ticks at the foot: events below severity 4."
+                f"The narrow part on the left: what is usual, {_span_text(*self.usual)}, on its own axis."
             )
+        if self._inside():
+            others = "ticks at the top: the many of others" if self._crowded() else "hollow and pale: of others"
+            legend.notes.append(f"Filled markers: of this item; {others}. Ticks at the foot: events below severity 4.")
         if shown < len(self.groups):
             legend.notes.append(f"{shown} of {len(self.groups)} series are drawn.")
         return legend
@@ -927,8 +1016,20 @@ class _Series:
         start, end = self.span
         return [m for m in self.marks if m.start <= end and (m.end or m.start) >= start]
 
+    def _crowded(self) -> bool:
+        return sum(not mark.minor for mark in self._inside()) > _CROWD
+
+    def _usual(self, axes: Axes, group: pl.DataFrame, last: bool) -> None:
+        """The part of a panel that shows the time to compare with."""
+        assert self.usual is not None
+        _time_axis(axes, *self.usual, self.colours, labels=last, most=3)
+        if last:
+            axes.set_xlabel("usual", fontsize=7, color=self.colours.muted, labelpad=2)
+        for number, line in enumerate(group.partition_by("series", maintain_order=True)):
+            self._line(axes, line.filter(pl.col("ts").is_between(*self.usual)), number, named=False)
+        self._dress(axes, group)
+
     def _panel(self, axes: Axes, group: pl.DataFrame, last: bool) -> None:
-        from matplotlib.ticker import MaxNLocator
 
         colours = self.colours
         _time_axis(axes, *self.span, colours, labels=last)
@@ -938,14 +1039,11 @@ class _Series:
             axes.axvspan(_days(self.window[0]), _days(self.window[1]), color=colours.panel, linewidth=0, zorder=0)
         lines = group.partition_by("series", maintain_order=True)
         for number, line in enumerate(lines):
-            self._line(axes, line, number, named=len(lines) > 1)
-        axes.grid(visible=True, axis="y", color=colours.faint, linewidth=0.5)
-        axes.set_axisbelow(True)
-        axes.margins(y=0.12)
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-        axes.yaxis.get_offset_text().set(fontsize=6.5, color=colours.muted)
+            here = line.filter(pl.col("ts").is_between(*self.span)) if self.usual else line
+            self._line(axes, here, number, named=len(lines) > 1)
+        self._dress(axes, group)
+        if self.usual:
+            axes.tick_params(axis="y", labelleft=False)
         if not group["value"].cast(pl.Float64).is_finite().any():
             axes.text(0.5, 0.5, "only gaps", transform=axes.transAxes, ha="center", color=colours.muted)
             axes.set_yticks([])
@@ -962,6 +1060,23 @@ class _Series:
         self._overlay(axes, visible(group["ci_code"][0]))
         if self.at is not None:
             axes.axvline(_days(self.at), color=colours.ink, linewidth=1.4, zorder=4)
+
+    def _dress(self, axes: Axes, group: pl.DataFrame) -> None:
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+        axes.grid(visible=True, axis="y", color=self.colours.faint, linewidth=0.5)
+        axes.set_axisbelow(True)
+        values = group["value"].cast(pl.Float64)
+        known = values.filter(values.is_finite()).to_numpy()
+        if self.usual and len(known):
+            low, high = float(known.min()), float(known.max())
+            room = (high - low) * 0.12 or abs(high) * 0.1 or 1.0
+            axes.set_ylim(low - room, high + room)  # both parts: neither may cut the other
+        axes.margins(y=0.12)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _amount(value, max(map(abs, axes.get_ylim())))))
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
 
     def _line(self, axes: Axes, line: pl.DataFrame, number: int, named: bool) -> None:
         x, y = _with_gaps(line["ts"], line["value"].cast(pl.Float64))
@@ -981,36 +1096,35 @@ class _Series:
             axes.scatter(x[alone], y[alone], s=7, color=style["color"], linewidths=0, zorder=3)
 
     def _overlay(self, axes: Axes, code: str) -> None:
-        colours, top = self.colours, axes.get_xaxis_transform()
+        colours, top, crowded = self.colours, axes.get_xaxis_transform(), self._crowded()
+        ticks: dict[tuple[bool, str, bool], list[float]] = {}
         for mark in self._inside():
-            shape, colour, size = _kind_look(mark.kind, colours)
             own = mark.code == code
-            x = _days(mark.start)
-            if mark.kind == "event" and (mark.severity or 0) < 4:
-                axes.plot(
-                    [x, x],
-                    [0, 0.07],
-                    transform=top,
-                    color=colours.muted,
-                    linewidth=1.3 if own else 0.7,
-                    alpha=1 if own else 0.5,
-                )
-                continue
-            if mark.end is not None and mark.end > mark.start:
-                axes.axvspan(x, _days(mark.end), color=colour, alpha=0.28 if own else 0.12, linewidth=0, zorder=1)
-            axes.axvline(
-                x,
-                color=colour,
-                linewidth=1.1 if own else 0.7,
-                linestyle=(0, (3, 2)),
-                alpha=0.9 if own else 0.45,
-                zorder=2,
-            )
-            face = colour if own else colours.surface
-            axes.scatter(
-                [x], [1.0], s=30 * size, marker=shape, transform=top, facecolors=face,
-                edgecolors=colours.ink if own else colour, linewidths=0.7, clip_on=False, zorder=6,
+            if mark.minor or (crowded and not own):
+                colour = colours.muted if mark.minor else _kind_look(mark.kind, colours)[1]
+                ticks.setdefault((mark.minor, colour, own), []).append(_days(mark.start))
+            else:
+                self._mark(axes, mark, own)
+        for (minor, colour, own), xs in sorted(ticks.items()):
+            ends = (0.0, 0.07) if minor else (0.93, 1.0)
+            axes.plot(  # one path for all, broken by NaN: a few bytes each
+                np.repeat(xs, 3), np.tile([*ends, np.nan], len(xs)), transform=top, color=colour,
+                linewidth=1.3 if own else 0.7, alpha=1 if own else 0.5,
             )  # fmt: skip
+
+    def _mark(self, axes: Axes, mark: _Mark, own: bool) -> None:
+        colours, x = self.colours, _days(mark.start)
+        shape, colour, size = _kind_look(mark.kind, colours)
+        if mark.end is not None and mark.end > mark.start:
+            axes.axvspan(x, _days(mark.end), color=colour, alpha=0.2 if own else 0.1, linewidth=0, zorder=1)
+        axes.axvline(
+            x, color=colour, linewidth=1.1 if own else 0.7, linestyle=(0, (3, 2)), alpha=0.9 if own else 0.45, zorder=2
+        )
+        axes.scatter(
+            [x], [1.0], s=30 * size, marker=shape, transform=axes.get_xaxis_transform(),
+            facecolors=colour if own else colours.surface, edgecolors=colours.ink if own else colour, linewidths=0.7,
+            clip_on=False, zorder=6,
+        )  # fmt: skip
 
 
 def _with_gaps(ts: pl.Series, value: pl.Series) -> tuple[Any, Any]:
@@ -1043,15 +1157,20 @@ def _thinned(x: Any, y: Any) -> tuple[Any, Any]:
 # --- movers ---------------------------------------------------------------------------------------------------------
 
 _BARS = 30
-_MOVERS = {"ci_code": True, "metric": True, "score": True, "direction": False, "moved_at": False}
+_MOVERS = {
+    "ci_code": True, "metric": True, "series": False, "score": True, "direction": False, "moved_at": False,
+    "before": False, "worst": False,
+}  # fmt: skip
 
 
 @styled
-def movers(frame: Any, *, theme: str = "light") -> Figure:
+def movers(frame: Any, *, units: Mapping[str, str] | None = None, theme: str = "light") -> Figure:
     """Draw which metrics moved most, and when each moved first.
 
     Args:
-        frame: ci_code, metric, score (the further from usual the larger), direction (up, down), moved_at.
+        frame: ci_code, metric, score (the further from usual the larger), direction (up, down), moved_at; series,
+            before and worst (the usual value and the one furthest from it) where there are any.
+        units: What each metric is measured in, by its name.
         theme: ``"light"`` or ``"dark"``.
 
     Raises:
@@ -1060,36 +1179,44 @@ def movers(frame: Any, *, theme: str = "light") -> Figure:
     colours = palette(theme)
     rows = _rows(frame, _MOVERS, "frame").filter(pl.col("score").cast(pl.Float64).is_finite())
     if rows.is_empty():
-        return _nothing("No metric moved.", colours)
+        return _nothing(EMPTY["movers"], colours)
     size = pl.col("score").cast(pl.Float64).abs()
     rows = rows.with_columns(size.alias("size")).sort("size", "ci_code", "metric", descending=[True, False, False])
     shown = list(rows.head(_BARS).iter_rows(named=True))
     notes = [f"{len(shown)} of {rows.height} metrics are drawn."] if rows.height > len(shown) else []
-    return _draw_movers(shown, notes, colours)
+    values = [_from_to(row, _unit(units, row["metric"])) for row in shown]
+    return _draw_movers(shown, values, notes, colours)
 
 
-def _draw_movers(shown: list[dict[str, Any]], notes: list[str], colours: Palette) -> Figure:
-    pitch, width = 0.3, 9.0
+def _from_to(row: Mapping[str, Any], unit: str) -> str:
+    """The usual value and the one furthest from it."""
+    if row["before"] is None or row["worst"] is None:
+        return ""
+    return f"{_amount(row['before'])} → {_amount(row['worst'])} {shorten(unit, 12)}".rstrip()
+
+
+def _draw_movers(shown: list[dict[str, Any]], values: list[str], notes: list[str], colours: Palette) -> Figure:
+    told = max(_wide(text, 7.5) for text in values)
+    pitch, width = 0.3, WIDTH if told else 9.0
     legend = _Legend(width - 0.4, notes=notes)
     legend.add("rose above its usual", _marker_sample("^", colours.vermillion, colours.ink))
     legend.add("fell below its usual", _marker_sample("v", colours.blue, colours.ink))
     height = pitch * len(shown) + legend.height() + 0.45
     figure, axes = _sheet(width, height, colours)
-    names = [shorten(f"{visible(r['ci_code'])} · {visible(r['metric'])}", 44) for r in shown]
+    names = [shorten(_mover_name(row), 44) for row in shown]
     left = max(_wide(name, 7.5) for name in names) + 0.35
-    room = width - left - 1.9
     times = [r["moved_at"] for r in shown if r["moved_at"] is not None]
-    longest = shown[0]["size"] or 1.0
     days = {t.date() for t in times}
-    axes.text(
-        width - 0.2,
-        height - 0.17,
-        _moved_heading(days),
-        ha="right",
-        va="center_baseline",
-        fontsize=7.5,
-        color=colours.muted,
-    )
+    stamps = max(_wide(_moved_heading(days), 7.5), _wide("2026-03-02 10:00 first", 7.5) * 1.1) + 0.3
+    room = width - left - 0.6 - stamps - (told + 0.35 if told else 0.0)
+    longest = shown[0]["size"] or 1.0
+    style: dict[str, Any] = {"va": "center_baseline", "fontsize": 7.5}
+    for x, side, text in (
+        (left, "left", "deviations from the usual"),
+        (width - 0.2 - stamps, "right", "usual → furthest" if told else ""),
+        (width - 0.2, "right", _moved_heading(days)),
+    ):
+        axes.text(x, height - 0.17, text, ha=side, color=colours.muted, **style)
     for i, (row, name) in enumerate(zip(shown, names, strict=True)):
         y = height - 0.3 - (i + 0.5) * pitch
         down = row["direction"] == "down"
@@ -1100,7 +1227,15 @@ def _draw_movers(shown: list[dict[str, Any]], notes: list[str], colours: Palette
         axes.scatter(
             [left + length + 0.13], [y], s=30, marker=arrow, facecolors=colour, edgecolors=colours.ink, linewidths=0.7
         )
-        axes.text(left + length + 0.25, y, f"{row['size']:.3g}", va="center_baseline", fontsize=7.5, color=colours.ink)
+        axes.text(
+            left + length + 0.25,
+            y,
+            _amount(row["size"], digits=3),
+            va="center_baseline",
+            fontsize=7.5,
+            color=colours.ink,
+        )
+        axes.text(width - 0.2 - stamps, y, values[i], ha="right", color=colours.ink, **style)
         if row["moved_at"] is not None:
             stamp = f"{row['moved_at']:%H:%M:%S}" if len(days) == 1 else f"{row['moved_at']:%Y-%m-%d %H:%M}"
             first = " first" if row["moved_at"] == min(times) and len(times) > 1 else ""
@@ -1117,6 +1252,11 @@ def _draw_movers(shown: list[dict[str, Any]], notes: list[str], colours: Palette
             )
     legend.draw(axes, 0.2, legend.height(), colours)
     return figure
+
+
+def _mover_name(row: Mapping[str, Any]) -> str:
+    series = f" [{visible(row['series'])}]" if row["series"] else ""
+    return f"{visible(row['ci_code'])} · {visible(row['metric'])}{series}"
 
 
 def _moved_heading(days: set[date]) -> str:

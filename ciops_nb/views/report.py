@@ -16,7 +16,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from numbers import Integral, Real
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import format_time
 from ciops_nb.recipes.findings import Findings, Section
-from ciops_nb.views.svg import css_variables, themed, to_svg, visible
+from ciops_nb.views.svg import css_variables, shorten, themed, to_svg, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,6 +37,8 @@ __all__ = ["Run", "render", "write"]
 COMPLETE = "complete"
 ROWS = 50
 _SHORT = 28  # characters of a cell that stay on one line
+_LONG = 120  # characters beyond which a parameter is folded away
+_WIDE = 6  # columns beyond which the one row of a table is told as a list
 _FOLDED = 10  # rows beyond which a table beside its picture is folded away
 
 
@@ -80,11 +82,10 @@ def render(run: Run, *, rows: int = ROWS) -> str:
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise BadParameter("rows", rows, "is not a count of rows", "Give a whole number of at least 1")
     calls = [_Call(number, record) for number, record in enumerate(run.calls, 1)]
-    cited = _Cited(calls)
-    parts = [_part(number, section, rows) for number, section in enumerate(run.findings.sections, 1)]
-    page = _environment(cited).get_template("report.html.j2")
+    cited, prose, css = _Cited(calls), _Prose(run.findings), _css()
+    parts = [_part(number, section, rows, cited) for number, section in enumerate(_in_context(run.findings), 1)]
+    page = _environment(cited, prose).get_template("report.html.j2")
     findings = run.findings
-    css = _css()
     return page.render(
         run=run,
         params=_pairs(run.params),
@@ -93,6 +94,7 @@ def render(run: Run, *, rows: int = ROWS) -> str:
         contents=_contents(findings, parts),
         calls=calls,
         gaps=[call for call in calls if call.status != COMPLETE],
+        day=prose.day,
         css=css,
         css_hash=_source_hash(css),
     )
@@ -189,7 +191,7 @@ class _Call:
         return [str(text) for text in self.record.get("warnings") or ()]
 
     @property
-    def facts(self) -> list[tuple[str, str]]:
+    def facts(self) -> list[_Fact]:
         """What is told of the call; not if it was cached, when it ran or how long: the same run, the same bytes."""
         record = self.record
         facts = [
@@ -203,10 +205,10 @@ class _Call:
         fallback = record.get("fallback")
         if fallback:
             facts.append(("answered by", f"{fallback['source']}, because {fallback['reason']}"))
-        return [(name, _plain(value)) for name, value in facts]
+        return [_Fact(name, _plain(value)) for name, value in facts]
 
     @property
-    def params(self) -> list[tuple[str, str]]:
+    def params(self) -> list[_Fact]:
         return _pairs(self.record["params"])
 
 
@@ -219,25 +221,69 @@ class _Cited:
     def __call__(self, ids: Iterable[str]) -> Markup:
         from markupsafe import Markup
 
-        links = [self._link(str(key)) for key in dict.fromkeys(ids)]
+        keys = list(dict.fromkeys(str(key) for key in ids))
+        links = [self._link(calls) for calls in self._stretches(keys)]
+        links += [self._lost(key) for key in keys if key not in self._by_id]
         return Markup('<span class="evidence">{}</span>').format(Markup(" ").join(links)) if links else Markup("")
 
-    def _link(self, key: str) -> Markup:
+    def incomplete(self, ids: Iterable[str]) -> bool:
+        """Whether an answer among those of *ids* is not complete, or not in the run."""
+        return any(key not in self._by_id or self._by_id[key].status != COMPLETE for key in map(str, ids))
+
+    def _stretches(self, keys: Iterable[str]) -> list[list[_Call]]:
+        """The calls in the order of asking; three or more that follow each other stand together."""
+        stretches: list[list[_Call]] = []
+        for call in sorted((self._by_id[key] for key in keys if key in self._by_id), key=lambda call: call.number):
+            if stretches and stretches[-1][-1].number == call.number - 1:
+                stretches[-1].append(call)
+            else:
+                stretches.append([call])
+        return [part for calls in stretches for part in ([calls] if len(calls) > 2 else [[call] for call in calls])]
+
+    def _link(self, calls: Sequence[_Call]) -> Markup:
         from markupsafe import Markup
 
-        call = self._by_id.get(key)
-        if call is None:
-            return Markup(
-                '<span class="lost" title="No call of this run has this id.">call {} is not in this run</span>'
-            ).format(visible(key))
-        incomplete = "" if call.status == COMPLETE else f", {call.status}"
-        return Markup('<a href="#{}" aria-label="evidence: call {}, {}{}">{}{}</a>').format(
-            call.anchor, call.number, visible(call.tool), visible(incomplete), call.number, "*" if incomplete else ""
+        first, last = calls[0], calls[-1]
+        gaps = [call for call in calls if call.status != COMPLETE]
+        if first is last:
+            shown, told = str(first.number), f"call {first.number}, {first.tool}"
+            told += f", {first.status}" if gaps else ""
+        else:
+            tools = ", ".join(dict.fromkeys(call.tool for call in calls))
+            shown, told = f"{first.number}–{last.number}", f"calls {first.number} to {last.number}, {tools}"
+            told += f", {len(gaps)} of them not complete" if gaps else ""
+        return Markup('<a href="#{}" aria-label="evidence: {}">{}{}</a>').format(
+            first.anchor, visible(told), shown, "*" if gaps else ""
         )
 
+    def _lost(self, key: str) -> Markup:
+        from markupsafe import Markup
 
-def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(str(name), _plain(value)) for name, value in values.items()]
+        return Markup(
+            '<span class="lost" title="No call of this run has this id.">call {} is not in this run</span>'
+        ).format(visible(key))
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """A name and its value; *brief* stands for a value that is too long to be read at once."""
+
+    name: str
+    text: str
+    brief: str = ""
+
+
+def _pairs(values: Mapping[str, Any]) -> list[_Fact]:
+    return [_Fact(str(name), _plain(value), _brief(value)) for name, value in values.items()]
+
+
+def _brief(value: Any) -> str:
+    text = _plain(value)
+    if len(text) <= _LONG:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return f"{_count(len(value))} values, {shorten(_plain(value[0]), 30)} to {shorten(_plain(value[-1]), 30)}"
+    return f"{shorten(text, 60)} ({_count(len(text))} characters)"
 
 
 def _plain(value: Any) -> str:
@@ -263,8 +309,61 @@ def _jsonable(value: Any) -> Any:
     return _plain(value) if isinstance(value, datetime) else str(value)
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{_count(count) if count else 'no'} {noun}{'' if count == 1 else 's'}"
+
+
 def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+# --- prose ----------------------------------------------------------------------------------------------------------
+
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(?:\.\d+)?)?Z")
+_WORD = re.compile(r"(\s+)")
+_AROUND = ".,;:!?()[]“”\"'"
+
+
+class _Prose:
+    """Statements as a person reads them: no code or time is torn apart, and a day that all share is said once.
+
+    The words are those of the statement; a time keeps its full form in the ``datetime`` of its element.
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        days = {stamp[1] for said in findings.all_statements() for stamp in _STAMP.finditer(said.text)}
+        self.day = days.pop() if len(days) == 1 else ""
+        self._codes = {str(code) for part in findings.sections if _is_graph(part.body) for code in part.body.nodes}
+
+    def __call__(self, text: str) -> Markup:
+        from markupsafe import Markup
+
+        return Markup("").join(self._word(word) for word in _WORD.split(text))
+
+    def _word(self, word: str) -> Markup:
+        from markupsafe import Markup, escape
+
+        stamp = _STAMP.search(word)
+        if stamp:
+            before, after = word[: stamp.start()], word[stamp.end() :]
+            return Markup("{}{}{}").format(visible(before), self._time(stamp), visible(after))
+        core = word.strip(_AROUND)
+        start = word.find(core)
+        before, middle, after = (visible(text, keep="\n") for text in (word[:start], core, word[start + len(core) :]))
+        whole = Markup(' class="whole"') if len(word) <= _SHORT and "-" in word else ""
+        if core in self._codes:
+            return Markup("{}<b{}>{}</b>{}").format(before, whole, middle, after)
+        if whole:
+            return Markup("{}<span{}>{}</span>{}").format(before, whole, middle, after)
+        return escape(before + middle + after)
+
+    def _time(self, stamp: re.Match[str]) -> Markup:
+        from markupsafe import Markup
+
+        day, minute, rest = stamp[1], stamp[2], stamp[3] or ""
+        clock = minute if rest in ("", ":00") else minute + rest
+        shown = f"{clock} UTC" if day == self.day else f"{day} {clock} UTC"
+        return Markup('<time class="whole" datetime="{}">{}</time>').format(stamp[0], shown)
 
 
 # --- sections ---------------------------------------------------------------------------------------------------------
@@ -278,6 +377,14 @@ class _Table:
     columns: list[tuple[str, str]]
     rows: list[list[tuple[str, str]]]
     total: int
+    blank: list[str] = field(default_factory=list)
+
+    @property
+    def record(self) -> list[_Fact]:
+        """The one row of a wide table as names and values, which need no sideways scrolling."""
+        if self.total != 1 or len(self.columns) <= _WIDE:
+            return []
+        return [_Fact(name, text) for (name, _), (text, _) in zip(self.columns, self.rows[0], strict=True)]
 
     @property
     def said(self) -> str:
@@ -285,7 +392,8 @@ class _Table:
             return "No rows."
         if len(self.rows) < self.total:
             return f"{_count(len(self.rows))} of {_count(self.total)} rows shown"
-        return f"{_count(self.total)} row{'' if self.total == 1 else 's'}, all shown"
+        nothing = f"; nothing in {', '.join(self.blank)}" if self.blank else ""
+        return f"{_counted(self.total, 'row')}, all shown{nothing}"
 
 
 @dataclass(frozen=True)
@@ -310,19 +418,58 @@ class _Part:
         return [text for text in re.split(r"\n\s*\n", f"{self.section.text}\n\n{self.words}") if text.strip()]
 
 
-def _part(number: int, section: Section, rows: int) -> _Part:
+def _in_context(findings: Findings) -> list[Section]:
+    """The sections, each picture over time with what the others know of that time, where its recipe says nothing.
+
+    What happened is drawn over every series, and the timeline is as long as what was looked into.
+    """
+    known: dict[str, Any] = {}
+    for section in findings.sections:
+        if section.picture == "timeline" and section.body is not None:
+            known.setdefault("history", section.body)
+        if section.picture in ("series", "timeline") and section.options.get("window") is not None:
+            known.setdefault("window", section.options["window"])
+    wanted = {"series": ("history",), "timeline": ("window",)}
+    return [
+        replace(section, options={name: known[name] for name in names if name in known} | section.options)
+        if (names := wanted.get(str(section.picture)))
+        else section
+        for section in findings.sections
+    ]
+
+
+def _part(number: int, section: Section, rows: int, cited: _Cited) -> _Part:
     body = section.body
     prefix = f"p{number}-"
     if _is_figure(body):
         return _Part(number, section, picture=to_svg(body, section.title, prefix=prefix), paper=True)
     picture, account = _picture(section, prefix) if section.picture else ("", "")
-    if hasattr(body, "nodes") and hasattr(body, "edges"):
+    if section.picture and not len(body):
+        return _Part(number, section, words=_nothing(section, cited))
+    if _is_graph(body):
         return _Part(number, section, picture, account=account, tables=_graph_tables(body, rows), folded=bool(picture))
     if hasattr(body, "columns"):
         table = _table(body, section.title, rows)
         folded = bool(picture) and len(table.rows) > _FOLDED
         return _Part(number, section, picture, account=account, tables=[table], folded=folded)
     return _Part(number, section, words="" if body is None else str(body))
+
+
+def _nothing(section: Section, cited: _Cited) -> str:
+    """What is said in place of an empty picture, and whether that it is empty can be relied on."""
+    from ciops_nb.views.plots import EMPTY
+
+    if not section.calls:
+        why = "There was nothing to ask, so no call was made for it."
+    elif cited.incomplete(section.calls):
+        why = "An answer that this rests on is not complete, so there may be some."
+    else:
+        why = "The answers that this rests on are complete: there are none."
+    return f"{EMPTY[str(section.picture)]} {why}"
+
+
+def _is_graph(body: Any) -> bool:
+    return hasattr(body, "nodes") and hasattr(body, "edges")
 
 
 def _is_figure(body: Any) -> bool:
@@ -359,14 +506,16 @@ def _picture(section: Section, prefix: str) -> tuple[str, str]:
 
 def _account(section: Section) -> str:
     """What a picture shows, for those who hear it."""
-    body = section.body
+    body, count = section.body, len(section.body)
     if section.picture == "topology":
-        return f"{len(body)} configuration items and {body.number_of_edges()} relations; the tables below list them."
+        relations = _counted(body.number_of_edges(), "relation")
+        return f"{_counted(count, 'configuration item')} and {relations}; the tables below list them."
     if section.picture == "timeline":
-        return f"{len(body)} records on an axis of time; the table below lists them."
+        return f"{_counted(count, 'record')} on an axis of time; the table below lists them."
     if section.picture == "series":
-        return f"{len(body)} points as lines over time, one panel for each item and metric; the table below lists them."
-    return f"{len(body)} metrics by how far each left its usual range; the table below lists them."
+        points = _counted(count, "point")
+        return f"{points} as lines over time, one panel for each item and metric; the table below lists them."
+    return f"{_counted(count, 'metric')} by how far each left its usual range; the table below lists them."
 
 
 _NODE_COLUMNS = ("ci_code", "ci_name", "ci_type", "ci_subtype", "status", "criticality", "hops")
@@ -410,13 +559,19 @@ def _first_rows(frame: Any, rows: int) -> Iterator[list[Any]]:
 
 def _tabulated(caption: str, columns: Sequence[str], rows: Iterable[list[Any]], total: int) -> _Table:
     held = [[None if _missing(value) else value for value in row] for row in rows]
+    blank: list[str] = []
+    if 1 < len(held) == total:  # what holds nothing at all need not take room from what does
+        empty = [all(row[i] is None or row[i] == "" for row in held) for i in range(len(columns))]
+        blank = [name for name, nothing in zip(columns, empty, strict=True) if nothing]
+        held = [[value for value, nothing in zip(row, empty, strict=True) if not nothing] for row in held]
+        columns = [name for name, nothing in zip(columns, empty, strict=True) if not nothing]
     kinds = [_kind([row[i] for row in held if row[i] is not None]) for i in range(len(columns))]
     heads = [(f"{name} (UTC)" if kind == "time" else name, kind) for name, kind in zip(columns, kinds, strict=True)]
     cells = [
         [(text, _class(text, value, kind)) for text, value, kind in zip(map(_cell, row), row, kinds, strict=True)]
         for row in held
     ]
-    return _Table(caption, heads, cells, total)
+    return _Table(caption, heads, cells, total, blank)
 
 
 def _class(text: str, value: Any, kind: str) -> str:
@@ -462,7 +617,7 @@ def _cell(value: Any) -> str:
 # --- page -------------------------------------------------------------------------------------------------------------
 
 
-def _environment(cited: _Cited) -> Environment:
+def _environment(cited: _Cited, prose: _Prose) -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -479,6 +634,7 @@ def _environment(cited: _Cited) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["cited"] = cited
+    environment.globals["prose"] = prose
     environment.globals["svg"] = Markup  # the pictures are ours and escaped where they are made
     return environment
 

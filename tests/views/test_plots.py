@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Path_
+from matplotlib.text import Text
 
 from ciops_nb.errors import BadParameter, BadTimeRange, ItemNotFound
 from ciops_nb.views import plots
@@ -27,6 +31,25 @@ def texts(figure) -> list[str]:
     """Every text of the SVG, in order, as a reader of XML finds it."""
     root = ElementTree.fromstring(plots.to_svg(figure, "A picture"))
     return ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("}text")]
+
+
+def outside(figure) -> list[str]:
+    """The texts that stick out of the sheet; three points of it are taken for what the estimate of a width is off."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.canvas.draw()
+    width, height = figure.bbox.size
+    found = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_visible() and artist.get_text())
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in found]
+    return [text for text, b in boxes if b.x0 < -3 or b.y0 < -3 or b.x1 > width + 3 or b.y1 > height + 3]
+
+
+def overlapping(figure, texts_of: set[str]) -> list[tuple[str, str]]:
+    """Which of these texts lie on each other."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.canvas.draw()
+    found = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() in texts_of)
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in found]
+    return [(a[0], b[0]) for i, a in enumerate(boxes) for b in boxes[:i] if a[1].overlaps(b[1])]
 
 
 def tags(svg: str) -> list[str]:
@@ -110,6 +133,35 @@ def test_an_unknown_type_and_relation_still_get_a_shape_and_a_line():
     assert {"ROBOT", "?", "FEEDS"} <= set(texts(plots.topology(graph)))
 
 
+def test_codes_that_differ_in_their_middle_are_told_apart():
+    graph = nx.MultiDiGraph(roots=["site"])
+    sample.node(graph, "site", "SW", "service")
+    for part in ("priceGreaterThan55", "priceLessThan55", "readDDB"):
+        sample.node(graph, f"lambda_step_{part}_AWS::Lambda::Function", "SW", "AWS::Lambda::Function", 1)
+        sample.edge(graph, "site", f"lambda_step_{part}_AWS::Lambda::Function", "DEPENDS_ON")
+    found = texts(plots.topology(graph))
+    cards = [first + second for first, second in pairwise(found) if first.startswith("lambda_step")]
+
+    assert 3 == len(set(cards))
+    assert all("…" not in card or "Than55" in card for card in cards)
+
+
+def test_the_edges_of_a_hub_stand_back_but_those_to_the_hurt():
+    graph = nx.MultiDiGraph(roots=["hub"])
+    sample.node(graph, "hub", "HW", "switch")
+    for i in range(300):
+        sample.node(graph, f"srv-{i:03}", "HW", "server", 1)
+        sample.edge(graph, f"srv-{i:03}", "hub", "DEPENDS_ON")
+    figure = plots.topology(graph, highlight=["srv-007", "srv-008"])
+    curves = {
+        patch.get_alpha(): int((patch.get_path().codes == Path_.MOVETO).sum())
+        for patch in figure.axes[0].patches
+        if isinstance(patch, PathPatch)
+    }
+
+    assert {0.9: 2, 0.35: 298} == curves
+
+
 def test_an_unknown_focus_is_refused():
     with pytest.raises(ItemNotFound):
         plots.topology(sample.three_nodes(), focus="nowhere")
@@ -140,6 +192,41 @@ def test_an_incident_that_is_not_resolved_is_said_to_be_so():
     assert "A dashed bar: not resolved by the end of the picture." not in texts(
         plots.timeline(history.filter(pl.col("kind") != "incident"))
     )
+
+
+def incident(code: str = "PetSite", hours: float = -4, title: str = "") -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "start_at": [sample.AT + timedelta(hours=hours)], "end_at": [None], "kind": ["incident"], "ci_code": [code],
+            "severity": [None], "title": [title], "record_id": ["I-7"],
+        }
+    )  # fmt: skip
+
+
+def test_a_record_without_a_title_goes_by_its_id():
+    assert "PetSite · I-7" in texts(plots.timeline(incident()))
+
+
+@pytest.mark.parametrize("hours", [-4, -2, -0.01])
+def test_the_title_of_what_lasts_to_the_end_is_whole_wherever_it_starts(hours):
+    title = "Orders of the shop are answered late"
+    figure = plots.timeline(incident("app-shop-03", hours, title), at=sample.AT)
+
+    assert f"app-shop-03 · {title}" in texts(figure)
+    assert [] == outside(figure)
+
+
+def test_a_kind_with_a_long_name_stays_within_its_margin():
+    history = sample.history().with_columns(kind=pl.lit("a kind with quite a long name"))
+
+    assert [] == outside(plots.timeline(history))
+
+
+def test_the_timeline_is_as_long_as_what_was_looked_into():
+    start = sample.AT - timedelta(days=1)
+    axes = plots.timeline(incident(), window=(start, sample.AT)).axes[1]
+
+    assert axes.get_xlim()[0] <= start.timestamp() / 86400 < axes.get_xlim()[0] + 0.05
 
 
 def test_one_record_is_enough_for_a_timeline():
@@ -191,6 +278,81 @@ def test_the_window_is_within_the_axis_even_without_points():
     assert axes.get_xlim()[0] <= start.timestamp() / 86400
 
 
+@pytest.mark.parametrize("days", [-120, -1, 120])
+def test_what_is_usual_has_its_own_axis_where_it_is_long_or_far(days):
+    now = sample.series(codes=("db-erp",), gap=False).filter(pl.col("metric") == "cpu_usage")
+    usual = now.with_columns(ts=pl.col("ts") + timedelta(days=days), value=pl.col("value") * 3)
+    window = (now["ts"].min(), now["ts"].max())
+    figure = plots.series(pl.concat([now, usual]).sort("ts"), window=window, at=sample.AT)
+    sheet, right, left = figure.axes
+
+    def drawn(axes) -> list[float]:
+        return axes.lines[0].get_ydata().tolist()
+
+    assert now.sort("ts")["value"].to_list() == drawn(right)
+    assert usual.sort("ts")["value"].to_list() == drawn(left)
+    assert right.get_ylim() == left.get_ylim()
+    assert left.get_ylim()[1] > usual["value"].max() > usual["value"].min() > left.get_ylim()[0]
+    assert any(text.startswith("The narrow part on the left: what is usual, ") for text in texts(figure))
+    assert [] == outside(figure)
+    assert sheet.get_position().width == 1
+
+
+def test_a_window_that_is_much_of_the_axis_shares_it():
+    figure = plots.series(sample.series(codes=("db-erp",)), window=(sample.AT - timedelta(hours=2), sample.AT))
+
+    assert 3 == len(figure.axes)  # the sheet and two panels
+
+
+def crowd(size: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "start_at": sample.AT - timedelta(minutes=i % 240), "end_at": sample.AT, "kind": "change",
+                "ci_code": "db-erp" if i == 0 else f"srv-{i:03}", "title": "x", "record_id": f"C-{i}",
+            }
+            for i in range(size)
+        ]
+    )  # fmt: skip
+
+
+def test_many_records_of_others_are_ticks_and_do_not_hide_the_series():
+    figure = plots.series(sample.series(), history=crowd(500))
+    own = [sum(len(line.get_xdata()) == 2 for line in axes.lines) for axes in figure.axes[1:]]
+    ticks = [[len(line.get_xdata()) // 3 for line in axes.lines if line.get_alpha() == 0.5] for axes in figure.axes[1:]]
+
+    assert [0, 0, 1, 1] == own
+    assert [[500], [500], [499], [499]] == ticks
+    assert any("ticks at the top: the many of others" in text for text in texts(figure))
+    assert len(plots.to_svg(figure, "x")) < 150_000
+
+
+def test_few_records_of_others_are_drawn_one_by_one():
+    figure = plots.series(sample.series(), history=crowd(12))
+
+    assert [12] * 4 == [sum(len(line.get_xdata()) == 2 for line in axes.lines) for axes in figure.axes[1:]]
+
+
+def test_units_stand_with_the_metric_and_large_numbers_are_short():
+    big = sample.series(codes=("db-erp",)).with_columns(value=pl.col("value") * 1e8)
+    found = texts(plots.series(big, units={"cpu_usage": "B/s"}))
+
+    assert {"db-erp · cpu_usage (B/s)", "db-erp · response_time_ms"} <= set(found)
+    assert ["4 G", "6 G", "8 G", "16 G", "24 G", "32 G", "40 G"] == [text for text in found if text.endswith(" G")]
+    assert not {"1e9", "1e10"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "largest", "shown"),
+    [
+        (0.003637, None, "0.003637"), (46.78, None, "46.78"), (1352.41, None, "1352"), (-12_345.0, None, "-12.3 k"),
+        (0.0, 3.2e9, "0"), (8e8, 3.2e9, "0.8 G"), (2000.0, 8000.0, "2000"), (2000.0, 12000.0, "2 k"), (1e30, None, "1e+30"),
+    ],
+)  # fmt: skip
+def test_numbers_are_as_short_as_they_are_read(value, largest, shown):
+    assert shown == plots._amount(value, largest)
+
+
 def test_a_long_series_keeps_its_extremes():
     n = 20_000
     value = np.sin(np.arange(n) / 300)
@@ -232,6 +394,29 @@ def test_movers_stand_in_order_of_score_with_the_time_they_moved():
     assert "db-erp · response_time_ms" == names[0]
     assert "que-014 · depth" == names[-1]
     assert "09:19:00 first" in found
+
+
+def test_movers_tell_what_was_usual_and_what_it_came_to():
+    frame = sample.movers().with_columns(before=pl.lit(8.595), worst=pl.lit(77.93), series=pl.lit("/var"))
+    figure = plots.movers(frame, units={"response_time_ms": "ms"})
+    found = texts(figure)
+
+    assert {"8.595 → 77.93 ms", "8.595 → 77.93", "db-erp · response_time_ms [/var]"} <= set(found)
+    heads = {"deviations from the usual", "usual → furthest", "moved at, 2026-03-02 UTC"}
+    assert heads <= set(found)
+    assert [] == overlapping(figure, heads) + outside(figure)
+
+
+def test_movers_of_several_days_have_room_for_their_times():
+    frame = sample.movers().with_columns(
+        moved_at=pl.col("moved_at").dt.offset_by("-1d") + pl.Series([timedelta(days=i) for i in range(5)]),
+        before=pl.lit(8595e6),
+        worst=pl.lit(77.93e9),
+    )
+    figure = plots.movers(frame, units=dict.fromkeys(frame["metric"], "bytes/second"))
+
+    assert [] == overlapping(figure, set(texts(figure)) - {""})
+    assert [] == outside(figure)
 
 
 # --- all of them

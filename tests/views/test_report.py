@@ -3,11 +3,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -37,6 +38,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[tuple[str, str]] = []
+        self.raw: list[tuple[tuple[str, ...], str]] = []
         self.feed(text)
         self.close()
         assert [] == self.open
@@ -53,6 +55,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        self.raw.append((tuple(self.open), data))
         if data.strip():
             tag = self.open[-1] if self.open else ""
             self.texts.append((tag, data if tag == "style" else data.strip()))
@@ -62,6 +65,10 @@ class Page(HTMLParser):
 
     def said(self, *within: str) -> list[str]:
         return [text for tag, text in self.texts if not within or tag in within]
+
+    def inside(self, tag: str) -> str:
+        """All that stands in elements of a kind and in what they hold, with single spaces."""
+        return " ".join("".join(text for tags, text in self.raw if tag in tags).split())
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +97,8 @@ def with_sections(*sections: Section) -> sample.Run:
 def test_the_headline_is_the_one_top_heading_and_the_title(page):
     headline = sample.triage().findings.headline.text
 
-    assert [headline] == page.said("h1") == page.said("title")[:1]
+    assert f"{headline} 1 3*" == page.inside("h1")
+    assert headline == page.said("title")[0]
 
 
 def test_parts_stand_in_reading_order(page):
@@ -108,6 +116,64 @@ def test_evidence_leads_to_the_provenance_of_its_call(page):
     assert all(link.startswith("#") and link[1:] in targets for link in links)
     assert {"#call-1", "#call-2", "#call-3"} <= set(links)
     assert "evidence: call 3, history_recent, truncated" in [a.get("aria-label") for a in page.named("a")]
+
+
+def cited(*statuses: str) -> Page:
+    """A page whose headline rests on as many calls, named out of order."""
+    calls = [sample.call(f"c{n}", "metric_series_table", status=status) for n, status in enumerate(statuses)]
+    ids = tuple(call["call_id"] for call in reversed(calls))
+    return Page(report.render(sample.Run(Findings(Statement("A headline", ids)), calls)))
+
+
+def test_calls_that_follow_each_other_are_cited_as_one_stretch():
+    page = cited(*["complete"] * 16)
+
+    assert "A headline 1–16" == page.inside("h1")
+    assert [("#call-1", "evidence: calls 1 to 16, metric_series_table")] == [
+        (a["href"], a["aria-label"]) for a in page.named("a") if "aria-label" in a
+    ]
+
+
+def test_a_stretch_with_an_incomplete_answer_carries_the_star():
+    page = cited("complete", "truncated", "complete")
+
+    assert "A headline 1–3*" == page.inside("h1")
+    assert "evidence: calls 1 to 3, metric_series_table, 1 of them not complete" in [
+        a.get("aria-label") for a in page.named("a")
+    ]
+
+
+def test_two_calls_are_cited_one_by_one_in_the_order_of_asking():
+    assert "A headline 1 2" == cited("complete", "complete").inside("h1")
+
+
+def told(*texts: str, sections: tuple[Section, ...] = ()) -> Page:
+    return Page(
+        report.render(sample.Run(Findings(Statement("A headline"), tuple(map(Statement, texts)), sections), []))
+    )
+
+
+def test_a_day_that_all_times_share_is_said_once():
+    page = told("It moved (at 2026-03-02T09:50:00Z), then 2026-03-02T10:00:30Z.")
+
+    assert page.inside("li").endswith("It moved (at 09:50 UTC), then 10:00:30 UTC.")
+    assert "All times are UTC; where no day is said, it is 2026-03-02." in page.inside("p")
+    assert {"2026-03-02T09:50:00Z", "2026-03-02T10:00:30Z"} <= {time["datetime"] for time in page.named("time")}
+
+
+def test_times_of_several_days_keep_their_day():
+    page = told("From 2026-03-01T23:50:00Z", "to 2026-03-02T00:05:00Z.")
+
+    assert ["2026-03-01 23:50 UTC", "2026-03-02 00:05 UTC"] == page.said("time")
+    assert "All times are UTC." in page.inside("p")
+
+
+def test_a_code_is_not_torn_at_its_hyphens_and_stands_out():
+    page = told("Look at db-erp, after change C-san.", sections=(Section("Around", sample.three_nodes()),))
+
+    assert ["db-erp"] == page.said("b")
+    assert ["whole"] == [b["class"] for b in page.named("b")]
+    assert "C-san" in page.said("span")
 
 
 def test_no_id_is_used_twice(page):
@@ -222,7 +288,68 @@ def test_a_graph_is_told_in_tables_too():
     assert "DEPENDS_ON" in page.said("td")
 
 
+def test_the_one_row_of_a_wide_table_is_told_as_a_list():
+    row = {f"column_{n}": [n] for n in range(9)}
+    page = Page(report.render(with_sections(Section("Wide", pl.DataFrame(row)))))
+
+    assert [] == page.named("table")
+    assert list(row) == [name for name in page.said("dt") if name.startswith("column_")]
+    assert [str(n) for n in range(9)] == page.said("dd")[-9:]
+
+
+def test_columns_that_hold_nothing_are_named_and_take_no_room():
+    frame = pl.DataFrame({"a": [1, 2], "detail": ["", None], "b": [None, 3]})
+    page = Page(report.render(with_sections(Section("Some", frame))))
+
+    assert ["a", "b"] == page.said("th")
+    assert "· 2 rows, all shown; nothing in detail" in page.said("caption")
+
+
+def test_columns_of_a_table_that_is_not_shown_whole_all_stay():
+    frame = pl.DataFrame({"a": list(range(60)), "detail": [""] * 59 + ["said late"]})
+
+    assert ["a", "detail"] == Page(report.render(with_sections(Section("Some", frame)))).said("th")
+
+
+def test_a_long_parameter_is_folded_not_cut():
+    run = plain()
+    codes = [f"srv-{n:03}" for n in range(40)]
+    run.calls[1] = sample.call("c2", "metric_list", ci=codes)
+    page = Page(report.render(run))
+
+    assert ["40 values, srv-000 to srv-039"] == page.said("summary")
+    assert json.dumps(codes) in page.said("details")
+
+
 # --- pictures
+
+
+@pytest.mark.parametrize(
+    ("calls", "status", "why"),
+    [
+        ((), "complete", "There was nothing to ask, so no call was made for it."),
+        (("c1",), "complete", "The answers that this rests on are complete: there are none."),
+        (("c1",), "truncated", "An answer that this rests on is not complete, so there may be some."),
+        (("c9",), "complete", "An answer that this rests on is not complete, so there may be some."),
+    ],
+)
+def test_an_empty_picture_is_a_sentence_that_says_whether_to_rely_on_it(calls, status, why):
+    section = Section("Moved", sample.movers().head(0), calls, picture="movers")
+    run = sample.Run(
+        Findings(Statement("A headline"), sections=(section,)), [sample.call("c1", "metric_list", status=status)]
+    )
+    page = Page(report.render(run))
+
+    assert f"No metric moved. {why}" in page.said("p")
+    assert [] == page.named("svg") + page.named("table")
+
+
+def test_one_item_is_not_counted_as_several():
+    graph = nx.MultiDiGraph(roots=["lone"])
+    sample.node(graph, "lone", "SW", "application")
+    page = Page(report.render(with_sections(Section("Around", graph, picture="topology"))))
+
+    assert ["1 configuration item and no relations; the tables below list them."] == page.said("figcaption")
 
 
 def test_every_picture_is_well_formed_and_named(text):
@@ -240,6 +367,22 @@ def test_pictures_take_their_colours_from_the_theme_of_the_reader(text):
 
     assert [] == re.findall(r"#[0-9a-f]{6}\b", inside)
     assert used <= light == dark
+
+
+def test_what_happened_is_drawn_over_the_series_without_being_asked():
+    window = (sample.AT - timedelta(hours=12), sample.AT)
+    timeline = Section("What happened", sample.history(), picture="timeline")
+    series = Section("How it looked", sample.series(codes=("db-erp",)), picture="series", options={"window": window})
+    filled = "Filled markers: of this item; hollow and pale: of others. Ticks at the foot: events below severity 4."
+
+    def drawn(*sections: Section) -> list[list[str]]:
+        found = re.findall(r"<svg.*?</svg>", report.render(with_sections(*sections)), flags=re.DOTALL)
+        return [Page(svg).said("text") for svg in found]
+
+    with_history, stretched = drawn(series, timeline)
+    assert filled in with_history
+    assert [filled not in texts for texts in drawn(series)] == [True]
+    assert drawn(dataclasses.replace(timeline, options={"window": window})) == [stretched] != drawn(timeline)
 
 
 def test_a_figure_of_ones_own_is_shown_on_paper():

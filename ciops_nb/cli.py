@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from ciops_nb.errors import BadParameter, CiopsError
+from ciops_nb.views.svg import visible
 
 if TYPE_CHECKING:
     from ciops_nb.recipes.run import Run
@@ -22,6 +25,12 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(help="Investigate operations incidents.", no_args_is_help=True, add_completion=False)
 _out, _err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+
+_WIDEST = 100  # columns: longer lines are hard to follow
+# Whichever click it is that typer brings along, this is what it raises for a wrong command line.
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
+)
 
 _DEMO_CI, _DEMO_AT = "app-erp-01", "2026-03-02T10:00Z"
 
@@ -39,22 +48,44 @@ def demo(
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="The recipe, such as triage.")],
+    recipe: Annotated[str, typer.Argument(help="The recipe, such as triage.", metavar="RECIPE")],
     estate: EstateOption,
     tenant: Annotated[str | None, typer.Option(help="The tenant, where the estate has several.")] = None,
     param: Annotated[
-        list[str] | None, typer.Option(help="A parameter as NAME=VALUE; may be given several times.")
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter of the recipe; may be given several times."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this HTML file.")] = None,
 ) -> None:
-    """Run a recipe and print what it found."""
+    """Run a recipe and print what it found.
+
+    Such as: ciops-nb run triage --estate data/demo --param ci=app-erp-01 --param at=2026-03-02T10:00Z --out report.html
+
+    The command ciops-nb tools lists the recipes with their parameters.
+    """
     _print_run(_triage(estate, tenant, recipe, dict(_param(text) for text in param or ())), out)
+
+
+def _say(text: str, first: str = "", style: str = "") -> None:
+    """Print *text*, *first* before it: in a terminal broken between words under its beginning, else as one line.
+
+    Text comes from data: what would steer a terminal or hide in it is written out.
+    """
+    shown = visible(text)
+    if _out.is_terminal:
+        shown = textwrap.fill(
+            shown, min(_out.width, _WIDEST), initial_indent=first, subsequent_indent=" " * len(first),
+            break_on_hyphens=False, break_long_words=False,
+        )  # fmt: skip
+    else:
+        shown = first + shown
+    _out.print(shown, style=style, markup=False, emoji=False)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar a step, shown while the work lasts."""
-    with Progress(console=_err, transient=True) as bar:
+    with Progress(console=_err, transient=True, disable=not _err.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
         def tell(step: str, done: int, total: int) -> None:
@@ -73,21 +104,45 @@ def _param(text: str) -> tuple[str, Any]:
     return name, int(value) if value.lstrip("-").isascii() and value.lstrip("-").isdigit() and name != "ci" else value
 
 
+@contextmanager
+def _busy(what: str) -> Iterator[None]:
+    """A sign of life with a clock, while the work lasts."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=_err, transient=True,
+        disable=not _err.is_terminal,
+    ) as bar:  # fmt: skip
+        bar.add_task(escape(visible(what)), total=None)
+        yield
+
+
 def _triage(estate: str, tenant: str | None, recipe: str, params: dict[str, Any]) -> Run:
     import ciops_nb
 
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=_err, transient=True
-    ) as bar:
-        bar.add_task(f"{recipe} on {escape(estate)}", total=None)
-        with ciops_nb.connect(estate, tenant=tenant) as ops:
-            return ops.run.sync(recipe, **params)
+    with _busy(f"{recipe} on {estate}"), ciops_nb.connect(estate, tenant=tenant) as ops:
+        return ops.run.sync(recipe, **params)
 
 
 def _print_run(made: Run, out: Path | None) -> None:
-    _out.print(escape(str(made.findings)))
+    _say(made.findings.headline.text, style="bold")
+    for title, group in made.findings.groups():
+        _out.print(f"\n{title}:", style="bold")
+        for statement in group:
+            _say(statement.text, "  - ")
+    _out.print()
+    _say(_completeness(made))
     if out is not None:
-        _out.print(f"\nReport: {escape(str(made.report(out)))}")
+        with _busy("writing the report"):
+            made.report(out)
+        _say(f"Report: {out}")
+
+
+def _completeness(made: Run) -> str:
+    calls = f"{len(made.calls)} call{'' if len(made.calls) == 1 else 's'}"
+    gaps = [call for call in made.calls if call.completeness.status != "complete"]
+    if not gaps:
+        return f"It rests on {calls}, all complete."
+    told = ", ".join(f"{call.tool} ({call.completeness.status})" for call in gaps)
+    return f"It rests on {calls}, of which {len(gaps)} not complete: {told}."
 
 
 @app.command()
@@ -137,14 +192,14 @@ def import_tables(
         report = bring(folder, out, mapping=mapping, name=name, progress=tell)
     for table in report.tables.values():
         ignored = f", columns not used: {', '.join(table.ignored)}" if table.ignored else ""
-        derived = f", {table.derived} derived" if table.derived else ""
-        counts = f"{table.rows} rows in, {table.kept} kept, {table.rejected} rejected"
-        _out.print(escape(f"{table.table:12} {counts}{derived}{ignored}"))
+        derived = f", {table.derived:,} derived" if table.derived else ""
+        counts = f"{table.rows:,} rows in, {table.kept:,} kept, {table.rejected:,} rejected"
+        _say(f"{counts}{derived}{ignored}", f"{table.table:12} ")
     for warning in report.warnings:
-        _err.print(f"[yellow]warning[/]: {escape(warning)}")
+        _err.print(f"[yellow]warning[/]: {escape(visible(warning))}")
     if report.rejected is not None:
-        _out.print(f"Rejected rows with their reasons: {escape(str(report.rejected))}")
-    _out.print(f"Made {escape(str(out))}")
+        _say(f"Rejected rows with their reasons: {report.rejected}")
+    _say(f"Made {out}")
 
 
 @app.command()
@@ -154,10 +209,9 @@ def check(estate: Annotated[Path, typer.Argument(help="The estate.")]) -> None:
 
     found = look(estate)
     for row in found.iter_rows(named=True):
-        colour = "red" if row["severity"] == "error" else "yellow"
         told = f"{row['table']}: {row['problem']} {row['subject'] or ''} ({row['count']}) {row['detail'] or ''}"
-        _out.print(f"[{colour}]{row['severity']}[/] {escape(told)}")
-    _out.print(f"{found.height} findings")
+        _say(told.rstrip(), f"{row['severity']:8} ", style="red" if row["severity"] == "error" else "yellow")
+    _out.print(f"{found.height or 'no'} finding{'' if found.height == 1 else 's'}")
     if "error" in found["severity"].to_list():
         raise typer.Exit(1)
 
@@ -170,14 +224,42 @@ def tools() -> None:
     from ciops_nb.registry import all_tools
 
     assert ciops_nb.tools
-    for name, thing in {**all_tools(), **all_recipes()}.items():
-        _out.print(f"{name:22} {escape((thing.__doc__ or '').strip().splitlines()[0])}")
+    for name, asked in all_tools().items():
+        _say(_question(asked), f"{name:22} ")
+    for name, made in all_recipes().items():
+        _say(f"{_question(made)} Parameters: {_parameters(made)}.", f"{name:22} ")
+
+
+def _question(thing: object) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0]
+
+
+def _parameters(recipe: Callable[..., Any]) -> str:
+    """What a recipe can be given, with the defaults."""
+    known = list(inspect.signature(recipe).parameters.values())[1:]
+    return ", ".join(
+        each.name if each.default in (each.empty, None) else f"{each.name}={each.default}" for each in known
+    )
 
 
 def main() -> None:
-    """The entry point: an error of ours is one line, and exit code 1."""
+    """The entry point: an error of ours is one line, and exit code 1; a wrong command line is one, and 2."""
     try:
-        app()
+        code = app(prog_name="ciops-nb", standalone_mode=False)
     except CiopsError as error:
-        _err.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
-        sys.exit(1)
+        _fail(type(error).__name__, str(error), 1)
+    except typer.Abort:
+        _fail("Stopped", "nothing more was done", 130)
+    except _UsageError as error:
+        context, say = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)
+        why = say().rstrip(".")
+        path = context.command_path if context else "ciops-nb"
+        if not why:  # no command was given: its help was shown
+            sys.exit(2)
+        _fail("Usage", f"{why}. See {path} --help.", 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(what: str, why: str, code: int) -> NoReturn:
+    _err.print(f"[bold red]{what}[/]: {escape(visible(why))}")
+    sys.exit(code)

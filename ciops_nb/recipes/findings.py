@@ -58,8 +58,8 @@ class Findings:
         yield from self.unknown
         yield from self.next_steps
 
-    def __str__(self) -> str:
-        lines = [self.headline.text]
+    def groups(self) -> Iterator[tuple[str, tuple[Statement, ...]]]:
+        """The statements under the headline, with what to call them; those that there are."""
         for title, group in (
             ("Found", self.statements),
             ("Ruled out", self.ruled_out),
@@ -67,5 +67,10 @@ class Findings:
             ("Next", self.next_steps),
         ):
             if group:
-                lines += ["", f"{title}:", *(f"  - {statement.text}" for statement in group)]
+                yield title, group
+
+    def __str__(self) -> str:
+        lines = [self.headline.text]
+        for title, group in self.groups():
+            lines += ["", f"{title}:", *(f"  - {statement.text}" for statement in group)]
         return "\n".join(lines)

@@ -887,6 +887,7 @@ def _draw_marks(
 # --- series ---------------------------------------------------------------------------------------------------------
 
 _PANELS = 24
+_NAMED = 9  # series of one panel up to which each is named in it
 _CROWD = 12  # records of other items beyond which they are ticks: more lines than that hide the series
 _NARROW = 0.25  # share of the axis below which the window has an axis of its own
 _POINTS = 700  # of one line: more than two per pixel column tell nothing
@@ -955,7 +956,7 @@ class _Series:
 
     def draw(self) -> Figure:
         shown = self.groups[:_PANELS]
-        columns = 1 if len(shown) <= 3 else 2
+        columns = self.columns()
         lines = -(-len(shown) // columns)
         legend = self._legend(len(shown))
         panel, space = 1.35 if columns == 1 else 1.15, 0.4
@@ -989,6 +990,9 @@ class _Series:
             )
         legend.draw(sheet, 0.2, legend.height(), self.colours)
         return figure
+
+    def columns(self) -> int:
+        return 1 if len(self.groups) <= 3 else 2
 
     def _legend(self, shown: int) -> _Legend:
         colours, legend = self.colours, _Legend(WIDTH - 0.4)
@@ -1047,15 +1051,18 @@ class _Series:
         if not group["value"].cast(pl.Float64).is_finite().any():
             axes.text(0.5, 0.5, "only gaps", transform=axes.transAxes, ha="center", color=colours.muted)
             axes.set_yticks([])
-        if len(lines) > 1:
+        if len(lines) > _NAMED:
+            many = f"{len(lines)} series, too many to be named here"
+            axes.text(0.01, 0.97, many, transform=axes.transAxes, va="top", fontsize=6.5, color=colours.ink, zorder=5)
+        elif len(lines) > 1:
             axes.legend(
                 fontsize=6.5,
                 loc="upper left",
-                ncols=6,
+                ncols=3 if self.columns() > 1 else 6,
                 frameon=False,
                 labelcolor=colours.ink,
                 handlelength=1.6,
-                borderaxespad=0,
+                borderaxespad=0.7,
             )
         self._overlay(axes, visible(group["ci_code"][0]))
         if self.at is not None:
@@ -1087,7 +1094,7 @@ class _Series:
             "linewidth": 1.2,
             "zorder": 3,
         }
-        name = visible(line["series"][0]) or "–"
+        name = shorten(visible(line["series"][0]), 24) or "–"
         axes.plot(*_thinned(x, y), label=(name if not name.startswith("_") else f" {name}") if named else None, **style)
         # A point between two gaps has no line to be seen by.
         known = np.isfinite(y)

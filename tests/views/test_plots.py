@@ -379,6 +379,25 @@ def test_several_series_of_one_metric_share_a_panel_and_are_named():
     assert {"/", "/var"} <= set(texts(figure))
 
 
+def of_one_item(*names: str) -> pl.DataFrame:
+    disks = sample.series(codes=("srv-1",), gap=False).filter(pl.col("metric") == "cpu_usage")
+    return pl.concat([disks.with_columns(series=pl.lit(name)) for name in names])
+
+
+def test_long_names_of_series_stay_within_the_panel():
+    figure = plots.series(of_one_item("a-long-name-" * 20 + "1", "a-long-name-" * 20 + "2"))
+
+    assert [] == outside(figure)
+    assert {"1", "2"} == {text[-1] for text in texts(figure) if text.startswith("a-long")}
+
+
+def test_more_series_than_can_be_named_in_a_panel_are_counted():
+    found = texts(plots.series(of_one_item(*(f"disk-{i}" for i in range(30)))))
+
+    assert "30 series, too many to be named here" in found
+    assert [] == [text for text in found if text.startswith("disk-")]
+
+
 def test_a_window_that_is_no_pair_is_refused():
     with pytest.raises(BadParameter, match="pair of times"):
         plots.series(sample.series(), window=("2026-03-02",))

@@ -589,8 +589,13 @@ def _amount(value: float, largest: float | None = None, digits: int = 4) -> str:
     top = abs(value if largest is None else largest)
     for factor, sign in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if factor <= top / (10 if factor == 1e3 else 1) < 1e18:
-            return f"{value / factor:.3g}{sign}" if value else "0"
-    return f"{value:.{digits}g}"
+            return f"{_rounded(value / factor, 3)}{sign}" if value else "0"
+    return _rounded(value, digits)
+
+
+def _rounded(value: float, digits: int) -> str:
+    """*value* with so many digits that count, or as a whole number where it has more before the point."""
+    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e6 else f"{value:.{digits}g}"
 
 
 def _unit(units: Mapping[str, str] | None, metric: str) -> str:
@@ -1164,6 +1169,7 @@ def _thinned(x: Any, y: Any) -> tuple[Any, Any]:
 # --- movers ---------------------------------------------------------------------------------------------------------
 
 _BARS = 30
+_POWERS = 1000  # the longest bar to the shortest beyond which lengths are logarithms
 _MOVERS = {
     "ci_code": True, "metric": True, "series": False, "score": True, "direction": False, "moved_at": False,
     "before": False, "worst": False,
@@ -1216,10 +1222,10 @@ def _draw_movers(shown: list[dict[str, Any]], values: list[str], notes: list[str
     days = {t.date() for t in times}
     stamps = max(_wide(_moved_heading(days), 7.5), _wide("2026-03-02 10:00 first", 7.5) * 1.1) + 0.3
     room = width - left - 0.6 - stamps - (told + 0.35 if told else 0.0)
-    longest = shown[0]["size"] or 1.0
+    share, scale = _bar_lengths([row["size"] for row in shown])
     style: dict[str, Any] = {"va": "center_baseline", "fontsize": 7.5}
     for x, side, text in (
-        (left, "left", "deviations from the usual"),
+        (left, "left", f"deviations from the usual{scale}"),
         (width - 0.2 - stamps, "right", "usual → furthest" if told else ""),
         (width - 0.2, "right", _moved_heading(days)),
     ):
@@ -1228,7 +1234,7 @@ def _draw_movers(shown: list[dict[str, Any]], values: list[str], notes: list[str
         y = height - 0.3 - (i + 0.5) * pitch
         down = row["direction"] == "down"
         colour, arrow = (colours.blue, "v") if down else (colours.vermillion, "^")
-        length = room * row["size"] / longest
+        length = room * share[i]
         axes.text(left - 0.12, y, name, ha="right", va="center_baseline", fontsize=7.5, color=colours.ink)
         axes.barh([y], [length], left=left, height=pitch * 0.62, color=colour, linewidth=0, hatch=None)
         axes.scatter(
@@ -1259,6 +1265,15 @@ def _draw_movers(shown: list[dict[str, Any]], values: list[str], notes: list[str
             )
     legend.draw(axes, 0.2, legend.height(), colours)
     return figure
+
+
+def _bar_lengths(sizes: list[float]) -> tuple[list[float], str]:
+    """Each bar as a share of the longest, and what to say of the scale: logarithms where one would hide the others."""
+    longest, least = sizes[0] or 1.0, min((size for size in sizes if size > 0), default=1.0)
+    if longest / least <= _POWERS:
+        return [size / longest for size in sizes], ""
+    span = np.log(longest / least)
+    return [float(0.05 + 0.95 * np.log(size / least) / span) if size > 0 else 0.0 for size in sizes], " (logarithmic)"
 
 
 def _mover_name(row: Mapping[str, Any]) -> str:

@@ -347,6 +347,7 @@ def test_units_stand_with_the_metric_and_large_numbers_are_short():
     [
         (0.003637, None, "0.003637"), (46.78, None, "46.78"), (1352.41, None, "1352"), (-12_345.0, None, "-12.3 k"),
         (0.0, 3.2e9, "0"), (8e8, 3.2e9, "0.8 G"), (2000.0, 8000.0, "2000"), (2000.0, 12000.0, "2 k"), (1e30, None, "1e+30"),
+        (9999.6, None, "10000"), (999.6, None, "999.6"), (999_600.0, None, "1000 k"),
     ],
 )  # fmt: skip
 def test_numbers_are_as_short_as_they_are_read(value, largest, shown):
@@ -424,6 +425,28 @@ def test_movers_tell_what_was_usual_and_what_it_came_to():
     heads = {"deviations from the usual", "usual → furthest", "moved at, 2026-03-02 UTC"}
     assert heads <= set(found)
     assert [] == overlapping(figure, heads) + outside(figure)
+
+
+def bars(figure) -> list[float]:
+    return [patch.get_width() for patch in figure.axes[0].patches]
+
+
+def test_a_score_beyond_measure_does_not_hide_the_others():
+    frame = sample.movers().with_columns(score=pl.Series([1e11, 1000.0, 100.0, 10.0, 5.0]))
+    figure = plots.movers(frame)
+    longest, *others = bars(figure)
+
+    assert "deviations from the usual (logarithmic)" in texts(figure)
+    assert {"100 G", "1000", "5"} <= set(texts(figure))
+    assert others == sorted(others, reverse=True)
+    assert min(others) > longest / 50
+
+
+def test_scores_of_a_kind_have_bars_in_proportion():
+    figure = plots.movers(sample.movers())
+
+    assert "deviations from the usual" in texts(figure)
+    assert [14.2, 9.1, 6.4, 4.4, 2.1] == [round(14.2 * bar / bars(figure)[0], 6) for bar in bars(figure)]
 
 
 def test_movers_of_several_days_have_room_for_their_times():

@@ -80,7 +80,7 @@ def test_the_help_of_run_shows_how_to_give_a_parameter(capsys):
 def test_recipes_are_listed_with_their_parameters(capsys):
     assert 0 == run("tools")
 
-    assert "Parameters: ci, at, window=2h, depth=3, baseline=24h, normal." in capsys.readouterr().out
+    assert "Parameters: ci, at, window=2h, depth=3, baseline=24h, normal, history=6h." in capsys.readouterr().out
 
 
 def test_in_a_terminal_lines_are_broken_between_words_under_their_beginning(monkeypatch):
@@ -100,7 +100,7 @@ def test_in_a_pipe_each_statement_is_one_line(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "moved first" in lines[0]
     assert lines[0].endswith(".")
-    assert "It rests on 21 calls, all complete." == lines[-1]
+    assert "It rests on 13 calls, all complete." == lines[-1]
 
 
 def test_what_would_steer_the_terminal_is_written_out(monkeypatch):
@@ -128,5 +128,5 @@ def test_a_pipe_that_closes_early_leaves_no_traceback():
         ["bash", "-c", command], capture_output=True, text=True, check=True, env=environment, timeout=60
     )
 
-    assert done.stdout.startswith("ci_aggregate")
+    assert done.stdout.startswith("cep_simulate")
     assert "" == done.stderr

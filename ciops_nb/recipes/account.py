@@ -289,10 +289,12 @@ def _sections(case: Case, judged: Judged) -> Iterator[Section]:
     for title, graph in (("What it needs", case.needed), ("What it hurts", case.hurt)):
         shown = {"focus": case.ci, "highlight": sorted(ill & set(graph))}
         yield Section(title, graph, (call_id(graph),), picture="topology", options=shown)
-    yield Section("What moved most", judged.movers.moved.drop("step"), case.measured, picture="movers")
+    units = {name: row["unit"] for name, row in case.defined.items() if row["unit"]}
+    moved = judged.movers.moved.drop("step")
+    yield Section("What moved most", moved, case.measured, picture="movers", options={"units": units})
     pictured = _series_of(case, judged.movers.moved)
     if pictured is not None:
-        options = {"at": case.moment, "window": (case.start, case.end)}
+        options = {"at": case.moment, "window": (case.start, case.end), "units": units}
         yield Section("The metrics that moved", pictured, case.measured, picture="series", options=options)
 
 

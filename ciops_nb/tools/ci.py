@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -33,10 +33,12 @@ from ciops_nb.tools.scope import (
 __all__ = ["ci_aggregate", "ci_get", "ci_get_by_code", "ci_list_preview", "ci_search"]
 
 Places: TypeAlias = npt.NDArray[np.int64]
+Scores: TypeAlias = npt.NDArray[np.float64]
 
 _SHOWN = CI_COLUMNS[:10]  # up to owner
 _SEARCHED = ("ci_code", "ci_name", "ci_type", "ci_subtype", "ci_category")
-_EXACT_CODE, _EXACT_NAME, _PREFIX, _WORD, _SUBSTRING = 1.0, 0.8, 0.6, 0.4, 0.2
+_EXACT = {0: 1.0, 1: 0.8}  # the score of a code or a name that is the word, by the place of its field
+_PREFIX, _WORD, _SUBSTRING = 0.6, 0.4, 0.2
 _BETWEEN_WORDS = r"[^\p{L}\p{N}]+"
 _MEASURES = ("count", "count_distinct", "min", "max", "mean", "sum")
 
@@ -73,139 +75,186 @@ async def ci_search(
     if not isinstance(keywords, str):
         raise BadParameter("keywords", keywords, "is not a text", 'Such as "erp db"')
     moment = ctx.moment(as_of)
+    kept = await _kept(ctx, where, moment)
     index = await _searched(ctx, moment)
-    kept = None if where is None else (await ctx.run((await select_cis(ctx, where, moment)).select("ci_id")))["ci_id"]
-    found = await sync.in_thread(index.find, keywords.lower().split(), match, kept)
-    by, descending = ("score", True) if sort == "relevance" else _sort(sort)
-    ordered = found.sort(by, "ci_code", "ci_id", descending=[descending, False, False], nulls_last=True)
-    return ctx.cut(ordered.select(*_SHOWN, "score", "matched_on"), limit=limit, offset=offset)
+    by, descending = (None, False) if sort == "relevance" else _sort(sort)
+
+    def find() -> tuple[_Found, pl.DataFrame]:
+        found = index.find(keywords.lower().split(), match, kept)
+        return found, pl.DataFrame({"place": index.order(found, by, descending)})
+
+    found, order = await sync.in_thread(find)
+    return index.shown(found, ctx.cut(order, limit=limit, offset=offset)["place"].to_numpy())
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The CIs in which words were found: their rows, their scores, and for each word where it is met best.
+
+    That is a number of a field, -1 where a CI does not have the word.
+    """
+
+    rows: Places
+    score: Scores
+    best: list[Places]
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Texts in lower case, null as empty, and the same with their words set apart by single spaces."""
+
+    lower: pl.Series
+    spaced: pl.Series
+
+    @classmethod
+    def of(cls, texts: pl.Series) -> _Texts:
+        lower = texts.fill_null("").str.to_lowercase()  # no word is in an empty text
+        return cls(lower, " " + lower.str.replace_all(_BETWEEN_WORDS, " ") + " ")
+
+    def levels(self, rows: Places, word: str, exact: float | None = None) -> Scores:
+        """How well *word* is met in each of *rows*, 0 where it is not; *exact* is for a text that is the word."""
+        levels = np.zeros(len(rows))
+        texts = self.lower.gather(rows)
+        hits = np.flatnonzero(texts.str.contains(word, literal=True).to_numpy())
+        if len(hits):
+            spaced = self.spaced.gather(rows[hits])
+            level = np.where(spaced.str.contains(f" {word} ", literal=True).to_numpy(), _WORD, _SUBSTRING)
+            if exact is not None:
+                texts = texts.gather(hits)
+                level[texts.str.starts_with(word).to_numpy()] = _PREFIX
+                level[(texts == word).to_numpy()] = exact
+            levels[hits] = level
+        return levels
 
 
 class _SearchIndex:
-    """The CIs of one moment with all their searched texts, lower case, one beside the other.
+    """The CIs of one moment, in order of their code, and their searched texts in lower case.
 
-    One look at that long text sieves the CIs; only those that pass are looked at field by field.
+    A long text of all that a CI is searched in sieves the CIs; only those that pass are looked at field by field. A
+    field's number is its place in ``_SEARCHED``, and for a tag that many plus the tag's place among all tags.
     """
 
     def __init__(self, cis: pl.DataFrame, tags: pl.DataFrame) -> None:
-        self.cis = cis.sort("ci_id")
+        self.cis = cis
         rows = self.cis.select("ci_id", row=pl.int_range(pl.len(), dtype=pl.Int64))
-        joined = tags.join(rows, on="ci_id").sort("row", "name", "value")
-        self._tags = joined.select(
-            "ci_id", field="tags." + pl.col("name"), rank=pl.lit(9), text=pl.col("value").str.to_lowercase()
-        )
+        held = tags.join(rows, on="ci_id").sort("row", "name", "value")
+        self._texts = [_Texts.of(self.cis[name]) for name in _SEARCHED]
+        self._tags = _Texts.of(held["value"])
         # The tags of row n are those from place n to place n + 1.
-        self._places = np.searchsorted(joined["row"].to_numpy(), np.arange(len(rows) + 1))
-        tagged = self._tags.group_by("ci_id").agg(pl.col("text").str.join("\n"))
-        texts = [pl.col(name).str.to_lowercase() for name in _SEARCHED]
+        self._places = np.searchsorted(held["row"].to_numpy(), np.arange(len(rows) + 1))
+        no_field = pl.Series([None], dtype=pl.String)  # the last, so that -1 finds it
+        self._names = pl.concat([pl.Series(_SEARCHED), "tags." + held["name"], no_field])
+        texts = pl.DataFrame({"row": held["row"], "text": self._tags.lower})
+        tagged = texts.group_by("row").agg(pl.col("text").str.join("\n"))
         self._all = (
-            self.cis.join(tagged, on="ci_id", how="left", maintain_order="left")
-            .select(text=pl.concat_str([*texts, "text"], separator="\n", ignore_nulls=True))
+            pl.DataFrame({"row": rows["row"], **{str(n): texts.lower for n, texts in enumerate(self._texts)}})
+            .join(tagged, on="row", how="left", maintain_order="left")
+            .select(pl.concat_str(pl.exclude("row"), separator="\n", ignore_nulls=True))
             .to_series()
         )
 
-    def find(self, words: list[str], match: str, kept: pl.Series | None) -> pl.DataFrame:
-        """The CIs in which the words are found, with score and matched_on; all of them if there are no words."""
-        rows = np.arange(len(self.cis))
-        if kept is not None:
-            rows = np.flatnonzero(self.cis["ci_id"].is_in(kept.implode()).to_numpy())
+    def find(self, words: list[str], match: str, kept: pl.Series | None) -> _Found:
+        """The CIs in which the words are found; all of them, without a score, if there are no words."""
+        rows = _rows(self.cis, kept)
         if not words:
-            return self.cis[rows].with_columns(score=pl.lit(0.0), matched_on=pl.lit(None, pl.String))
+            return _Found(rows, np.zeros(len(rows)), [])
         rows = self._sieved(rows, words, match)
-        return _scored(self.cis[rows], self._tags[self._tags_of(rows)], words, match)
+        met = [self._best(rows, word) for word in words]
+        score: Scores = np.sum([level for level, _ in met], axis=0) / len(words)
+        best = [field for _, field in met]
+        if len(words) > 1:  # the phrase as a whole only counts where it is more than its words
+            phrase = " ".join(words)
+            for field, exact in _EXACT.items():
+                level = self._texts[field].levels(rows, phrase, exact)
+                better = (level >= _PREFIX) & (level > score)
+                score[better] = level[better]
+                for place, of_word in enumerate(best):
+                    of_word[better] = -1 if place else field
+        return _Found(rows, score, best)
+
+    def order(self, found: _Found, by: str | None, descending: bool) -> Places:
+        """The places of *found* in order of the column *by*, or of their score; ties by code."""
+        if by is None:
+            return np.argsort(-found.score, kind="stable")
+        return _ordered(self.cis[by].gather(found.rows), descending)
+
+    def shown(self, found: _Found, places: Places) -> pl.DataFrame:
+        """What is shown of *found* at *places*."""
+        shown = self.cis.select(_SHOWN)[found.rows[places]].with_columns(score=pl.Series(found.score[places]))
+        if not found.best:
+            return shown.with_columns(matched_on=pl.lit(None, pl.String))
+        fields = pl.DataFrame({str(n): self._names.gather(best[places]) for n, best in enumerate(found.best)})
+        known = [
+            pl.any_horizontal(pl.lit(False), pl.col(fields.columns[:n]) == pl.col(str(n))) for n in range(fields.width)
+        ]
+        new = [pl.when(before).then(None).otherwise(str(n)) for n, before in enumerate(known)]
+        matched_on = fields.select(matched_on=pl.concat_str(new, separator=", ", ignore_nulls=True))
+        return shown.hstack(matched_on)
 
     def _sieved(self, rows: Places, words: list[str], match: str) -> Places:
         if match == "any":
-            texts = self._all[rows]
+            texts = self._all.gather(rows)
             return rows[np.logical_or.reduce([texts.str.contains(word, literal=True).to_numpy() for word in words])]
         for word in sorted(words, key=len, reverse=True):  # the longest leaves the fewest to look at
-            texts = self._all if len(rows) == len(self._all) else self._all[rows]
+            texts = self._all if len(rows) == len(self._all) else self._all.gather(rows)
             rows = rows[texts.str.contains(word, literal=True).to_numpy()]
         return rows
 
-    def _tags_of(self, rows: Places) -> Places:
+    def _best(self, rows: Places, word: str) -> tuple[Scores, Places]:
+        """How well *word* is met in each of *rows*, and in which field: the first of the best."""
+        best, field = np.zeros(len(rows)), np.full(len(rows), -1)
+        for place, texts in enumerate(self._texts):
+            level = texts.levels(rows, word, _EXACT.get(place))
+            better = level > best
+            best[better], field[better] = level[better], place
+        owner, tags = self._tags_of(rows)
+        level = self._tags.levels(tags, word)
+        hits = np.flatnonzero(level)
+        hits = hits[np.lexsort((hits, -level[hits], owner[hits]))]
+        hits = hits[np.flatnonzero(np.diff(owner[hits], prepend=-1))]
+        hits = hits[level[hits] > best[owner[hits]]]
+        best[owner[hits]], field[owner[hits]] = level[hits], len(_SEARCHED) + tags[hits]
+        return best, field
+
+    def _tags_of(self, rows: Places) -> tuple[Places, Places]:
+        """The tags of *rows*, and the place of the row that each belongs to."""
         start, count = self._places[rows], self._places[rows + 1] - self._places[rows]
         before = np.cumsum(count) - count
-        return np.repeat(start - before, count) + np.arange(count.sum())
+        return np.repeat(np.arange(len(rows)), count), np.repeat(start - before, count) + np.arange(count.sum())
 
 
 async def _searched(ctx: Context, moment: datetime) -> _SearchIndex:
     async def build() -> _SearchIndex:
-        cis, tags = await asyncio.gather(
-            ctx.run((await select_cis(ctx, None, moment)).select(CI_COLUMNS)),
-            ctx.run(properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null())),
-        )
-        return await sync.in_thread(_SearchIndex, cis, tags)
+        cis = await _cis_at(ctx, moment)
+        tags = properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null())
+        return await sync.in_thread(_SearchIndex, cis, await ctx.run(tags))
 
     return await ctx.shared.newest("search", format_time(moment), build)
 
 
-def _scored(cis: pl.DataFrame, tags: pl.DataFrame, words: list[str], match: str) -> pl.DataFrame:
-    """The CIs in which the words are found, with score and matched_on; *tags* are those of *cis*."""
-    texts = pl.concat(
-        [
-            *(
-                cis.lazy().select("ci_id", field=pl.lit(name), rank=pl.lit(rank), text=pl.col(name).str.to_lowercase())
-                for rank, name in enumerate(_SEARCHED)
-            ),
-            tags.lazy(),
-        ]
-    )
-    # Only texts with a word in them can score; their words are set apart by single spaces, once for all that is asked.
-    texts = texts.filter(pl.any_horizontal(_contains(word) for word in words)).with_columns(
-        spaced=pl.concat_str(pl.lit(" "), pl.col("text").str.replace_all(_BETWEEN_WORDS, " "), pl.lit(" "))
-    )
-    texts = texts.collect().lazy()  # once, not for each word
-    hits = [
-        texts.filter(_contains(word)).select("ci_id", "field", "rank", place=pl.lit(place), level=_level(word))
-        for place, word in enumerate(words)
-    ]
-    if len(words) > 1:  # the phrase as a whole only counts where it is more than its words
-        phrase = " ".join(words)
-        whole = texts.filter(pl.col("text").str.starts_with(phrase))
-        level = whole.select("ci_id", "field", "rank", place=pl.lit(len(words)), level=_level(phrase))
-        hits.append(level.filter(pl.col("level") >= _PREFIX))
-    best = (
-        pl.concat(hits)
-        .sort("ci_id", "place", "level", "rank", "field", descending=[False, False, True, False, False])
-        .unique(["ci_id", "place"], keep="first", maintain_order=True)
-    )
-    single = (
-        best.filter(pl.col("place") < len(words))
-        .group_by("ci_id", maintain_order=True)
-        .agg(
-            pl.len().alias("words"),
-            (pl.col("level").sum() / len(words)).alias("score"),
-            pl.col("field").unique(maintain_order=True).str.join(", ").alias("matched_on"),
-        )
-    )
-    whole = best.filter(pl.col("place") == len(words)).select("ci_id", phrase="level", phrase_on="field")
-    better = pl.col("phrase") > pl.col("score")
-    return (
-        cis.lazy()
-        .join(single.filter(pl.col("words") == len(words)) if match == "all" else single, on="ci_id")
-        .join(whole, on="ci_id", how="left")
-        .with_columns(
-            score=pl.when(better).then("phrase").otherwise("score"),
-            matched_on=pl.when(better).then("phrase_on").otherwise("matched_on"),
-        )
-        .collect()
-    )
+async def _cis_at(ctx: Context, moment: datetime) -> pl.DataFrame:
+    """The CIs of *moment* in order of their code, kept until another moment is asked for."""
+
+    async def build() -> pl.DataFrame:
+        cis = await ctx.run((await select_cis(ctx, None, moment)).select(CI_COLUMNS))
+        return await sync.in_thread(cis.sort, "ci_code", "ci_id")
+
+    return await ctx.shared.newest("cis", format_time(moment), build)
 
 
-def _contains(word: str) -> pl.Expr:
-    return pl.col("text").str.contains(word, literal=True)
+async def _kept(ctx: Context, where: Any, moment: datetime) -> pl.Series | None:
+    """The ids of the CIs that meet *where*, None for all."""
+    return None if where is None else (await ctx.run((await select_cis(ctx, where, moment)).select("ci_id")))["ci_id"]
 
 
-def _level(word: str) -> pl.Expr:
-    text, field = pl.col("text"), pl.col("field")
-    return (
-        pl.when((text == word) & (field == "ci_code")).then(_EXACT_CODE)
-        .when((text == word) & (field == "ci_name")).then(_EXACT_NAME)
-        .when(text.str.starts_with(word) & field.is_in(["ci_code", "ci_name"])).then(_PREFIX)
-        .when(pl.col("spaced").str.contains(f" {word} ", literal=True)).then(_WORD)
-        .otherwise(_SUBSTRING)
-    )  # fmt: skip
+def _rows(cis: pl.DataFrame, kept: pl.Series | None) -> Places:
+    return np.arange(len(cis)) if kept is None else np.flatnonzero(cis["ci_id"].is_in(kept.implode()).to_numpy())
+
+
+def _ordered(values: pl.Series, descending: bool) -> Places:
+    """The places of *values* in their order, nulls last, equals as they stand."""
+    keys = pl.DataFrame({"value": values}).with_columns(place=pl.int_range(pl.len(), dtype=pl.Int64))
+    return keys.sort("value", descending=descending, nulls_last=True, maintain_order=True)["place"].to_numpy()
 
 
 def _sort(sort: Any) -> tuple[str, bool]:
@@ -262,7 +311,8 @@ async def _get(ctx: Context, key: str, asked: Any, as_of: Any) -> pl.DataFrame:
         if row is None:
             raise ItemNotFound(value, index.near(key, value), what=key.removeprefix("ci_"), when=format_time(moment))
         rows.append(row)
-    found = index.cis[rows]
+    # A slice is free; a gather wakes all of polars' threads for one row.
+    found = index.cis.slice(rows[0], 1) if len(rows) == 1 else index.cis[rows]
     properties = await property_index(ctx)
     held = [properties.of(ci_id, moment) for ci_id in found["ci_id"]]
     ctx.notes.total = len(rows)
@@ -298,9 +348,16 @@ async def ci_list_preview(
         created_at, updated_at.
     """
     by, descending = _sort(sort)
-    cis = await ctx.run((await select_cis(ctx, where, ctx.moment(as_of))).select(CI_COLUMNS))
-    ordered = cis.sort(by, "ci_code", "ci_id", descending=[descending, False, False], nulls_last=True)
-    return ctx.cut(ordered.select(*_SHOWN, "created_at", "updated_at"), limit=limit, offset=offset)
+    moment = ctx.moment(as_of)
+    kept = await _kept(ctx, where, moment)
+    cis = await _cis_at(ctx, moment)
+
+    def order() -> pl.DataFrame:
+        rows = _rows(cis, kept)
+        return pl.DataFrame({"row": rows[_ordered(cis[by].gather(rows), descending)]})
+
+    rows = ctx.cut(await sync.in_thread(order), limit=limit, offset=offset)["row"]
+    return cis.select(*_SHOWN, "created_at", "updated_at")[rows]
 
 
 @tool(version=1)

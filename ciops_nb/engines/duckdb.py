@@ -10,9 +10,10 @@ import polars as pl
 
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import EngineUnavailable
-from ciops_nb.estate.files import EstateFiles, TableFiles
+from ciops_nb.estate.files import EstateFiles, TableFiles, files_within
 from ciops_nb.estate.manifest import Manifest
 from ciops_nb.estate.schema import DTYPES, TABLES, Column
+from ciops_nb.estate.times import TimeRange
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,12 +33,11 @@ class DuckDBTables:
     def has(self, name: str) -> bool:
         return name in self._tables
 
-    def table(self, name: str) -> LazyFrame:
-        rows = self._rows(name, list(TABLES[name].columns))
+    def table(self, name: str, within: TimeRange | None = None) -> LazyFrame:
+        rows = self._rows(files_within(self._tables.get(name), within), list(TABLES[name].columns))
         return rows.filter(nw.col("tenant_id") == nw.lit(self._tenant)).drop("tenant_id")
 
-    def _rows(self, name: str, columns: list[Column]) -> LazyFrame:
-        files = self._tables.get(name)
+    def _rows(self, files: TableFiles | None, columns: list[Column]) -> LazyFrame:
         if files is None:
             return self.frame(pl.DataFrame(schema={column.name: DTYPES[column.kind] for column in columns}))
         relation = _guard(lambda: self._cursor.read_parquet([str(path) for path in files.paths]))
@@ -45,7 +45,11 @@ class DuckDBTables:
         return _narwhal(relation.project(", ".join(_projection(files, column) for column in columns)))
 
     def tenants(self) -> list[str]:
-        return self.run(self._rows("ci", [TABLES["ci"].columns[0]]).unique())["tenant_id"].drop_nulls().to_list()
+        return (
+            self.run(self._rows(self._tables.get("ci"), [TABLES["ci"].columns[0]]).unique())["tenant_id"]
+            .drop_nulls()
+            .to_list()
+        )
 
     def frame(self, rows: pl.DataFrame) -> LazyFrame:
         return _narwhal(self._cursor.from_arrow(rows.to_arrow()))

@@ -12,9 +12,10 @@ import polars as pl
 
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import EngineUnavailable
-from ciops_nb.estate.files import EstateFiles, TableFiles
+from ciops_nb.estate.files import EstateFiles, TableFiles, files_within
 from ciops_nb.estate.manifest import Manifest
 from ciops_nb.estate.schema import DTYPES, TABLES, Table
+from ciops_nb.estate.times import TimeRange
 
 __all__ = ["PolarsEngine", "PolarsTables"]
 
@@ -28,8 +29,8 @@ class PolarsTables:
     def has(self, name: str) -> bool:
         return name in self._tables
 
-    def table(self, name: str) -> LazyFrame:
-        files = self._tables.get(name)
+    def table(self, name: str, within: TimeRange | None = None) -> LazyFrame:
+        files = files_within(self._tables.get(name), within)
         lazy = _empty(TABLES[name]) if files is None else _scan(files)
         return _narwhal(lazy.filter(pl.col("tenant_id") == self._tenant).drop("tenant_id"))
 

@@ -12,6 +12,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb.estate.manifest import Manifest
+from ciops_nb.estate.times import TimeRange
 
 __all__ = ["Engine", "LazyFrame", "Tables"]
 
@@ -24,8 +25,12 @@ class Tables(Protocol):
     def has(self, name: str) -> bool:
         """Whether the estate has this table at all: absent and empty differ."""
 
-    def table(self, name: str) -> LazyFrame:
-        """The rows of the bound tenant: the columns of the schema without ``tenant_id``, in their types."""
+    def table(self, name: str, within: TimeRange | None = None) -> LazyFrame:
+        """The rows of the bound tenant: the columns of the schema without ``tenant_id``, in their types.
+
+        Of a table that is told by a time, an engine may leave out what it knows to lie out of *within*; it need not, so
+        the caller filters all the same.
+        """
 
     def frame(self, rows: pl.DataFrame) -> LazyFrame:
         """*rows* of the caller's as a lazy frame of this engine, to be joined with its tables."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -14,8 +16,9 @@ from ciops_nb.errors import EstateInvalid
 from ciops_nb.estate.manifest import MANIFEST, Manifest, read_manifest
 from ciops_nb.estate.schema import DTYPES, TABLES, Table
 from ciops_nb.estate.storage import table_path
+from ciops_nb.estate.times import TimeRange
 
-__all__ = ["EstateFiles", "TableFiles"]
+__all__ = ["EstateFiles", "TableFiles", "files_within"]
 
 _MAGIC = b"PAR1"
 _LOOK_AGAIN = 0.2  # seconds: how long a look at the folder is trusted
@@ -29,6 +32,26 @@ class TableFiles:
     paths: tuple[Path, ...]
     present: tuple[str, ...]
     cast: tuple[str, ...]
+
+    @cached_property
+    def spans(self) -> tuple[tuple[datetime, datetime] | None, ...]:
+        """The first and the last time in each file by its footer; None where that does not tell."""
+        column = self.table.time
+        if column is None or column not in self.present or column in self.cast:
+            return (None,) * len(self.paths)
+        return tuple(_span(path, column) for path in self.paths)
+
+
+def files_within(files: TableFiles | None, span: TimeRange | None) -> TableFiles | None:
+    """Those of *files* that may hold rows of *span*, by their footers: a day's question opens a day's file."""
+    if files is None or span is None or len(files.paths) == 1:
+        return files
+    kept = tuple(
+        path
+        for path, held in zip(files.paths, files.spans, strict=True)
+        if held is None or ((span.start is None or held[1] >= span.start) and (span.end is None or held[0] < span.end))
+    )
+    return replace(files, paths=kept) if kept else None
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,23 @@ def _footer(path: Path) -> bytes:
             return file.read(length)
     except OSError as error:
         raise EstateInvalid(str(path), f"cannot be read ({error.strerror})", "Check its permissions") from None
+
+
+def _span(path: Path, column: str) -> tuple[datetime, datetime] | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        footer = pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return None  # who reads the file says what is wrong with it
+    places = [place for place in range(footer.num_columns) if footer.schema.column(place).path == column]
+    groups = [footer.row_group(number).column(place) for place in places for number in range(footer.num_row_groups)]
+    told = [group.statistics for group in groups if group.statistics is not None and group.statistics.has_min_max]
+    if not groups or len(told) < len(groups):
+        return None
+    first, last = min(one.min for one in told), max(one.max for one in told)
+    return (first, last) if isinstance(first, datetime) and first.tzinfo is not None else None
 
 
 def _describe(table: Table, paths: tuple[Path, ...]) -> TableFiles:

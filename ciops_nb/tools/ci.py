@@ -409,15 +409,17 @@ async def ci_aggregate(
     grouped = rows.group_by(keyed).agg(
         **{f"m{place}": _aggregate(kind, field, columns) for place, (kind, field) in enumerate(measured.values())}
     )
-    found = (await ctx.run(grouped)).rename({columns[key.text]: f"k{place}" for place, key in enumerate(keys)})
-    ordered = found.sort(
+    # Chained lazily: each eager step would be a query of its own.
+    found = (await ctx.run(grouped)).lazy()
+    renamed = found.rename({columns[key.text]: f"k{place}" for place, key in enumerate(keys)})
+    ordered = renamed.sort(
         "m0", *(f"k{place}" for place in range(len(keys))), descending=[True, *[False] * len(keys)], nulls_last=True
     )
     named = ordered.select(
         *(pl.col(f"k{place}").alias(key.text) for place, key in enumerate(keys)),
         *(_typed(pl.col(f"m{place}"), kind).alias(text) for place, (text, (kind, _)) in enumerate(measured.items())),
     )
-    return ctx.cut(named, limit=top, what="groups")
+    return ctx.cut(named.collect(), limit=top, what="groups")
 
 
 async def _measure(ctx: Context, text: Any) -> tuple[str, Field | None]:

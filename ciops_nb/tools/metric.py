@@ -93,7 +93,7 @@ async def _points(ctx: Context, metric: str, ids: list[str] | None, span: TimeRa
         held.append(nw.col("ts") >= span.start)
     if span.end is not None:
         held.append(nw.col("ts") < span.end)
-    rows = ctx.tables.table("metric").filter(*held)
+    rows = ctx.tables.table("metric", within=span).filter(*held)
     return ci_rows(ctx, rows, ids).select("ci_id", "series", "ts", "value")
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from ciops_nb.errors import EstateInvalid
 from ciops_nb.estate.schema import DTYPES, TABLES
@@ -78,6 +77,8 @@ class TableWriter:
     """
 
     def __init__(self, estate: Path, table: str, part: str | None = None) -> None:
+        import pyarrow.parquet as pq  # slow to import, and reading needs none of it
+
         self.table = table
         self.path = estate / f"{table}.parquet" if part is None else estate / table / f"{part}.parquet"
         self.path.parent.mkdir(exist_ok=True)

@@ -41,13 +41,16 @@ class CiIndex:
         end = self.versions["valid_to"].dt.epoch("us").fill_null(_NEVER)
         self.cis = self.versions.select(CI_COLUMNS)
         self._start, self._end = start.to_list(), end.to_list()
-        self._rows: dict[str, dict[str, list[int]]] = {}
+        self._rows: dict[str, dict[str, tuple[int, ...]]] = {}
 
-    def _by(self, key: str) -> dict[str, list[int]]:
+    def _by(self, key: str) -> dict[str, tuple[int, ...]]:
         if key not in self._rows:
-            rows: dict[str, list[int]] = {}
-            for row, value in enumerate(self.versions[key].to_list()):
-                rows.setdefault(value, []).append(row)
+            values = self.versions[key].to_list()
+            rows: dict[str, tuple[int, ...]] = {value: (row,) for row, value in enumerate(values)}
+            if len(rows) < len(values):  # some have several versions
+                rows = dict.fromkeys(rows, ())
+                for row, value in enumerate(values):
+                    rows[value] += (row,)
             self._rows[key] = rows
         return self._rows[key]
 
@@ -73,24 +76,27 @@ class PropertyIndex:
     """All tags and attributes of a tenant in memory, those of a CI found in constant time."""
 
     def __init__(self, properties: pl.DataFrame) -> None:
-        rows = properties.sort("ci_id", "kind", "name", "valid_from", "value", nulls_last=False)
-        self._kind, self._name, self._value = (rows[name].to_list() for name in ("kind", "name", "value"))
-        self._start = rows["valid_from"].dt.epoch("us").fill_null(_LONG_AGO).to_list()
-        self._end = rows["valid_to"].dt.epoch("us").fill_null(_NEVER).to_list()
-        runs = rows.group_by("ci_id", maintain_order=True).agg(pl.len())
-        self._runs: dict[str, range] = {}
-        begin = 0
-        for ci_id, length in runs.iter_rows():
-            self._runs[ci_id] = range(begin, begin + length)
-            begin += length
+        rows = properties.sort("ci_id")
+        start = pl.col("valid_from").dt.epoch("us").fill_null(_LONG_AGO)
+        end = pl.col("valid_to").dt.epoch("us").fill_null(_NEVER)
+        self._rows = rows.select("name", start, "value", "kind", end)
+        runs = rows["ci_id"].rle().struct.unnest()
+        self._runs = dict(zip(runs["value"].to_list(), range(len(runs)), strict=True))
+        # The rows of run n are those from place n to place n + 1.
+        self._places = [0, *runs["len"].cum_sum().to_list()]
 
     def of(self, ci_id: str, moment: datetime) -> dict[str, dict[str, Any]]:
         """The ``tag`` and ``attribute`` of a CI at *moment*; of several values of a name, the one that began last."""
         at = micros(moment)
         held: dict[str, dict[str, Any]] = {"tag": {}, "attribute": {}}
-        for row in self._runs.get(ci_id, ()):
-            if self._start[row] <= at < self._end[row]:
-                held.setdefault(self._kind[row], {})[self._name[row]] = self._value[row]
+        run = self._runs.get(ci_id)
+        if run is None:
+            return held
+        begin, end = self._places[run : run + 2]
+        rows = self._rows.slice(begin, end - begin).rows()
+        for name, start, value, kind, end in sorted(rows, key=lambda row: (*row[:2], row[2] is not None, row[2] or "")):
+            if start <= at < end:
+                held.setdefault(kind, {})[name] = value
         return held
 
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.answers import COMPLETE, Provenance, attach, frozen
-from ciops_nb.context import Context, Shared, choose
+from ciops_nb.context import Context, Notes, Shared, choose
 from ciops_nb.engines.protocol import Engine, Tables
 from ciops_nb.engines.select import open_engine
 from ciops_nb.errors import IncompleteResult, SessionClosed, TenantNeeded
@@ -123,24 +123,15 @@ class Ops:
         """Ask *tool*, and put its provenance on the answer."""
         if self._closed:
             raise SessionClosed(self.source)
-        recorded = _calls.get()
-        place = len(recorded) if recorded is not None else 0
-        if recorded is not None:
-            recorded.append(None)  # the place in the order of asking, whatever the order of the answers
+        keep = _kept_place()
         started, began = datetime.now(UTC), time.perf_counter()
         version = self._engine.data_version()
-        tables = self._engine.tables(self.tenant)
-        now = await self._clock(tables, version)
-        engine = self._engine
-        ctx = Context(tables, engine.tenants, engine.manifest, now, self._tz, self._shared_for(version))
+        ctx = await self._context(version)
         params = await _absolute(ctx, arguments)
         value = await tool.function(ctx, **params)
-        shown = (
-            value if not isinstance(value, pl.DataFrame) else to_pandas(value) if self._frames == "pandas" else value
-        )
-        returned = value.height if isinstance(value, pl.DataFrame) else value.number_of_nodes()
+        shown = to_pandas(value) if self._frames == "pandas" and isinstance(value, pl.DataFrame) else value
         asked = told(params)
-        record = frozen(
+        record: Provenance = frozen(
             {
                 "call_id": _call_id(tool, asked, self.tenant, self._engine.name, version),
                 "tool": tool.name,
@@ -155,23 +146,20 @@ class Ops:
                 "cached": False,
                 "cache_age_s": None,
                 "fallback": None,
-                "completeness": {
-                    "status": "truncated" if ctx.notes.left_out else COMPLETE,
-                    "returned": returned,
-                    "total": ctx.notes.total,
-                    "left_out": ctx.notes.left_out,
-                    "warnings": ctx.notes.warnings,
-                },
+                "completeness": _completeness(value, ctx.notes),
                 "warnings": ctx.notes.warnings,
             }
         )
-        if recorded is not None:
-            recorded[place] = record
-        status = record.completeness.status
-        if self._strict and status != COMPLETE:
-            cut = tuple(f"{item['count']} {item['what']} left out by {item['why']}" for item in ctx.notes.left_out)
-            raise IncompleteResult(tool.name, status, cut)
+        keep(record)
+        if self._strict:
+            _refuse_incomplete(record)
         return attach(shown, record)
+
+    async def _context(self, version: str) -> Context:
+        engine = self._engine
+        tables = engine.tables(self.tenant)
+        now = await self._clock(tables, version)
+        return Context(tables, engine.tenants, engine.manifest, now, self._tz, self._shared_for(version))
 
     def _shared_for(self, version: str) -> Shared:
         if self._shared is None or self._shared[0] != version:
@@ -286,6 +274,24 @@ async def _absolute(ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Any
     return params
 
 
+def _completeness(value: Any, notes: Notes) -> dict[str, Any]:
+    """Whether *value* is all there is, by what the tool has noted."""
+    return {
+        "status": "truncated" if notes.left_out else COMPLETE,
+        "returned": value.height if isinstance(value, pl.DataFrame) else value.number_of_nodes(),
+        "total": notes.total,
+        "left_out": notes.left_out,
+        "warnings": notes.warnings,
+    }
+
+
+def _refuse_incomplete(record: Provenance) -> None:
+    status, left_out = record.completeness.status, record.completeness.left_out
+    if status != COMPLETE:
+        cut = tuple(f"{item['count']} {item['what']} left out by {item['why']}" for item in left_out)
+        raise IncompleteResult(record.tool, status, cut)
+
+
 def told(value: Any) -> Any:
     """*value* as plain JSON for a record."""
     if isinstance(value, TimeRange):
@@ -305,6 +311,16 @@ def _call_id(tool: Tool[..., Any], params: Any, tenant: str, engine: str, versio
     """The same question on the same data has the same id, so that a report is the same when it is run again."""
     text = json.dumps([tool.name, tool.version, params, tenant, engine, version], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _kept_place() -> Callable[[Provenance], None]:
+    """Take the next place in the order of asking, whatever the order of the answers; what is returned fills it."""
+    calls = _calls.get()
+    if calls is None:
+        return lambda record: None
+    place = len(calls)
+    calls.append(None)
+    return lambda record: calls.__setitem__(place, record)
 
 
 def recording() -> tuple[list[Provenance | None], Callable[[], None]]:

@@ -12,6 +12,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from ciops_nb import sync
 from ciops_nb.context import Context, Frame, check_count, choose
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import BadParameter, UnknownMetric
@@ -122,8 +123,9 @@ def _aggregated(points: pl.DataFrame, keys: list[str], aggregates: list[str]) ->
             made[name] = pl.len().cast(pl.Int64)
         elif name not in ("rate", "increase"):
             made[name] = getattr(value, name)()
-    ordered = points.sort("ts", "ci_id", "series", "value")
-    held = ordered.lazy()
+    # Floats are summed in one order, so that the same points have the same sum; in order of time only where it counts.
+    order = ["ts", "ci_id", "series", "value"] if {"first", "last"} & set(aggregates) else ["value"]
+    held = points.lazy().sort(order)
     expressions = [pl.len().cast(pl.Int64).alias("n"), *(made[name].alias(name) for name in made)]
     found = (held.group_by(keys, maintain_order=True).agg(expressions) if keys else held.select(expressions)).collect()
     found = found.filter(pl.col("n") > 0)
@@ -225,11 +227,9 @@ async def metric_aggregate(
         if name in keys.values():
             raise BadParameter("by", by, f"names {name} twice", "Name each key once")
         keys[column] = name
-    found = (
-        _aggregated(points, list(keys), aggregates).sort(list(keys), nulls_last=True)
-        if keys
-        else _aggregated(points, [], aggregates)
-    )
+    found = await sync.in_thread(_aggregated, points, list(keys), aggregates)
+    if keys:
+        found = found.sort(list(keys), nulls_last=True)
     rows = found.select(
         *(pl.col(column).alias(name) for column, name in keys.items()),
         pl.lit(metric).alias("metric"),
@@ -318,7 +318,8 @@ async def metric_series_table(
         rows = points
     else:
         width = parse_duration(every)
-        grouped = _aggregated(_bucketed(_without_nan(ctx, points), width), ["ci_id", "series", "bucket"], [aggregate])
+        bucketed = _bucketed(_without_nan(ctx, points), width)
+        grouped = await sync.in_thread(_aggregated, bucketed, ["ci_id", "series", "bucket"], [aggregate])
         rows = grouped.rename({"bucket": "ts", aggregate: "value"}).with_columns(pl.col("value").cast(pl.Float64))
         if fill is not None:
             rows = _filled(rows, span, width, fill)

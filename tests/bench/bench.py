@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ ESTATE = BENCH / "estate-100k-500k"
 TURNS, CALLS = 12, 5
 CODE, METRIC, SERVER = "app-erp-01", "cpu_usage", "srv-erp-01"
 DAY = (datetime(2026, 3, 8, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most so many times the raw question's time, and so many milliseconds more."""
+
+    ms: float
+    times: float = 0
+
+    def met(self, ours: float, theirs: float = 0) -> str:
+        return "yes" if ours <= self.times * theirs + self.ms else "no"
+
+    def __str__(self) -> str:
+        return f"{self.times:g}x + {self.ms:g} ms" if self.times else f"{self.ms:g} ms"
 
 
 def take_turns(tool: Callable[[], Any], raw: Callable[[], Any]) -> tuple[float, float]:
@@ -70,7 +85,9 @@ def main() -> None:
     now = datetime(2026, 3, 9, tzinfo=UTC)
     valid = (pl.col("valid_from") <= now) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > now))
     server_id = ops.ci_get_by_code.sync(SERVER)["ci_id"].iloc[0]
-    text = pl.concat_str("ci_code", "ci_name", "ci_type", "ci_subtype", "ci_category", separator=" ").str.to_lowercase()
+    searched = ("ci_code", "ci_name", "ci_type", "ci_subtype", "ci_category")
+    shown = ("ci_id", *searched, "status", "criticality", "location", "owner")
+    text = pl.concat_str(searched, separator=" ", ignore_nulls=True).str.to_lowercase()
 
     def raw_expand() -> pl.DataFrame:
         seen = ci.filter(pl.col("ci_code") == CODE).select("ci_id").collect()["ci_id"]
@@ -83,76 +100,78 @@ def main() -> None:
             pl.col("source_id").is_in(seen.implode()), pl.col("target_id").is_in(seen.implode())
         ).collect()
 
-    questions: list[tuple[str, str, Callable[[], Any], Callable[[], Any]]] = [
+    questions: list[tuple[str, Goal | None, Callable[[], Any], Callable[[], Any]]] = [
         (
-            "ci_get_by_code", "1 ms",
+            "ci_get_by_code", Goal(ms=1),
             lambda: ops.ci_get_by_code.sync(CODE),
             lambda: ci.filter((pl.col("ci_code") == CODE) & valid).collect(),
         ),
         (
-            "ci_search, two words", "15 ms",
+            "ci_search, two words", Goal(ms=15),
             lambda: ops.ci_search.sync("crm db"),
-            lambda: ci.filter(valid, text.str.contains("crm", literal=True), text.str.contains("db", literal=True)).collect(),
+            lambda: ci.filter(valid).with_columns(text=text)  # without the tags, which ours searches too
+            .filter(pl.col("text").str.contains("crm", literal=True), pl.col("text").str.contains("db", literal=True))
+            .select(shown).sort("ci_code").head(50).collect(),
         ),
         (
-            "ci_aggregate by ci_type", "2x + 1 ms",
+            "ci_aggregate by ci_type", Goal(times=2, ms=1),
             lambda: ops.ci_aggregate.sync("ci_type"),
             lambda: ci.filter(valid).group_by("ci_type").len().sort("len", descending=True).collect(),
         ),
         (
-            "metric_series_table, one series, one day", "2x + 2 ms",
+            "metric_series_table, one series, one day", Goal(times=2, ms=2),
             lambda: ops.metric_series_table.sync(METRIC, SERVER, time_range=DAY),
             lambda: metric.filter(
                 pl.col("metric") == METRIC, pl.col("ci_id") == server_id, pl.col("ts") >= DAY[0], pl.col("ts") < DAY[1]
             ).sort("ts").collect(),
         ),
         (
-            "graph_expand, depth 3, 1,000 nodes", "30 ms",
+            "graph_expand, depth 3, 1,000 nodes", Goal(ms=30),
             lambda: ops.graph_expand.sync(CODE, depth=3, max_nodes=1000),
             raw_expand,
         ),
     ]  # fmt: skip
-    searched = ("ci_code", "ci_name", "ci_type", "ci_subtype", "ci_category")
-    listed = (*searched, "ci_id", "status", "criticality", "location", "owner", "created_at", "updated_at")
     questions += [
         (
-            "ci_list_preview, the newest 50", "",
+            "ci_list_preview, the newest 50", None,
             lambda: ops.ci_list_preview.sync(),
-            lambda: ci.filter(valid).select(listed).sort("created_at", "ci_code", descending=[True, False]).head(50).collect(),
+            lambda: ci.filter(valid).select(*shown, "created_at", "updated_at").sort("created_at", "ci_code", descending=[True, False]).head(50).collect(),
         ),
         (
-            "metric_list of a CI", "",
+            "metric_list of a CI", None,
             lambda: ops.metric_list.sync(SERVER),
             lambda: metric.filter(pl.col("ci_id") == server_id).select(pl.col("metric").unique().sort()).collect(),
         ),
         (
-            "metric_aggregate by CI, one day", "",
+            "metric_aggregate by CI, one day", None,
             lambda: ops.metric_aggregate.sync(METRIC, by="ci", time_range=DAY),
             lambda: metric.filter(pl.col("metric") == METRIC, pl.col("ts") >= DAY[0], pl.col("ts") < DAY[1])
             .group_by("ci_id").agg(pl.col("value").mean(), pl.len()).join(ci.select("ci_id", "ci_code"), on="ci_id", how="left")
             .sort("ci_code").collect(),
         ),
         (
-            "history_recent, events of seven days", "",
+            "history_recent, events of seven days", None,
             lambda: ops.history_recent.sync(kinds="event"),
             lambda: event.filter(pl.col("ts") >= now - timedelta(days=7), pl.col("ts") < now)
             .join(ci.select("ci_id", "ci_code"), on="ci_id", how="left").sort("ts", "event_id", descending=[True, False])
             .head(200).collect(),
         ),
     ]  # fmt: skip
-    lines = ["| question | ours, ms | raw polars, ms | ratio | goal |", "|---|---|---|---|---|"]
+    lines = ["| question | ours, ms | raw polars, ms | ratio | goal | met |", "|---|---|---|---|---|---|"]
     for name, goal, tool, raw in questions:
         ours, theirs = take_turns(tool, raw)
-        lines.append(f"| {name} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} | {goal} |")
+        lines.append(
+            f"| {name} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} | {goal or ''} | {goal.met(ours, theirs) if goal else ''} |"
+        )
     lines += [
-        f"| import of the package | {import_seconds() * 1e3:.0f} | | | 400 ms |",
-        f"| fresh process to the first answer | {connect_seconds() * 1e3:.0f} | | | |",
+        f"| import of the package | {(imported := import_seconds() * 1e3):.0f} | | | 400 ms | {Goal(ms=400).met(imported)} |",
+        f"| fresh process to the first answer | {connect_seconds() * 1e3:.0f} | | | | |",
     ]
     counts = f"{sizes['ci']:,} CIs, {sizes['relation']:,} relations, {sizes['metric']:,} points"
     machine = (
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, polars {pl.__version__}"
     )
-    table = "\n".join([*lines, "", f"{counts}; {machine}."])
+    table = "\n".join([*lines, "", f"Medians of warm calls, as pandas, through `.sync`; {counts}; {machine}."])
     (BENCH / "table.md").write_text(table + "\n", encoding="utf-8")
     print(table)
 

@@ -116,9 +116,12 @@ def _sparse(points: pl.DataFrame, usual: timedelta) -> dict[str, timedelta]:
 async def _points(
     ctx: Context, used: list[str], ids: list[str] | None, span: TimeRange, reach: timedelta
 ) -> pl.DataFrame:
-    rows = ctx.tables.table("metric").filter(nw.col("metric").is_in(used), ~nw.col("value").is_null())
-    if span.start is not None:
-        rows = rows.filter(nw.col("ts") > nw.lit(_earlier(span.start, reach)))
+    since = None if span.start is None else _earlier(span.start, reach)
+    # The last tick is at the very end of the range, and sees what is measured there.
+    within = TimeRange(since, None if span.end is None else span.end + timedelta(microseconds=1))
+    rows = ctx.tables.table("metric", within).filter(nw.col("metric").is_in(used), ~nw.col("value").is_null())
+    if since is not None:
+        rows = rows.filter(nw.col("ts") > nw.lit(since))
     if span.end is not None:
         rows = rows.filter(nw.col("ts") <= nw.lit(span.end))
     found = await ctx.run(ci_rows(ctx, rows, ids).select("metric", "ci_id", "series", "ts", "value"))

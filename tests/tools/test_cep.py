@@ -148,3 +148,10 @@ def test_bad_questions_are_named(tmp_path: Path, ask_wrong: Any, error: str, say
     with estate(tmp_path / "e", [90.0]) as ops, pytest.raises(getattr(ciops.errors, error)) as caught:
         ask_wrong(ops)
     assert says in str(caught.value)
+
+
+def test_a_point_at_the_very_end_is_seen_though_it_lies_in_the_file_of_the_next_day(tmp_path: Path) -> None:
+    with estate(tmp_path / "e", [10.0] * 24 + [90.0] * 2, minutes=60) as ops:
+        found = ops.cep_simulate.sync(HIGH, time_range=(hours(20), hours(24)))
+
+    assert [hours(24)] == found["active_at"].to_list()

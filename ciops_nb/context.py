@@ -19,7 +19,9 @@ from ciops_nb.errors import BadParameter
 from ciops_nb.estate.manifest import Manifest
 from ciops_nb.estate.times import TimeRange, parse_range, parse_time
 
-__all__ = ["Context", "Frame", "Graph", "Notes", "Shared"]
+__all__ = [
+    "Context", "Frame", "Graph", "Notes", "Shared", "check_count", "check_flag", "check_text", "choose", "several",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -105,16 +107,18 @@ class Context:
     def warn(self, text: str) -> None:
         self.notes.warnings.append(text)
 
-    def cut(self, rows: pl.DataFrame, *, limit: int | None, offset: int = 0, what: str = "rows") -> pl.DataFrame:
-        """The rows from *offset* on, at most *limit*, with what is left out noted."""
-        check_count("limit", limit, optional=True)
+    def cut(
+        self, rows: pl.DataFrame, *, limit: int | None, offset: int = 0, what: str = "rows", named: str = "limit"
+    ) -> pl.DataFrame:
+        """The rows from *offset* on, at most *limit*, with what is left out noted by the parameter, called *named*."""
+        check_count(named, limit, optional=True)
         check_count("offset", offset)
         total = rows.height
         before = min(offset, total)
-        shown = rows.slice(before, limit)
+        shown = rows.slice(before, total if limit is None else min(limit, total))
         after = total - before - shown.height
         self.notes.total = total
-        for count, why in ((before, f"offset={offset}"), (after, f"limit={limit}")):
+        for count, why in ((before, f"offset={offset}"), (after, f"{named}={limit}")):
             if count:
                 self.notes.left_out.append({"what": what, "count": count, "why": why})
         return shown
@@ -131,6 +135,37 @@ def check_count(name: str, value: Any, *, optional: bool = False, least: int = 0
             f"is not a whole number of at least {least}",
             "Give such a number" + (" or None" if optional else ""),
         )
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False: a text such as "no" would mean yes."""
+    if not isinstance(value, bool):
+        raise BadParameter(name, value, "is neither True nor False", "Give one of them")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Refuse text, however deep in lists and mappings, that no table can hold: half of a surrogate pair."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise BadParameter(name, value, "is not text that UTF-8 can write", "Was it decoded wrongly?") from None
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            check_text(name, key)
+            check_text(name, inner)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for inner in value:
+            check_text(name, inner)
+
+
+def several(name: str, value: Any, hint: str) -> list[str]:
+    """*value*, a text or a list of texts, as a list."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        raise BadParameter(name, value, "is neither a text nor a list of texts", hint)
+    return list(value)
 
 
 def choose(name: str, value: Any, choices: Mapping[str, Any] | tuple[str, ...]) -> str:

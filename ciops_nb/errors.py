@@ -53,6 +53,12 @@ def _near(similar: Iterable[str], otherwise: str) -> str:
     return f"Did you mean {' or '.join(names)}?" if names else otherwise
 
 
+def _shown(value: Any) -> str:
+    """*value* on one line, cut where it is long: a frame is not what an error is for."""
+    text = " ".join(repr(value).split("\n"))
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
 class CiopsError(Exception):
     """The root of the family: ``except CiopsError`` catches whatever ciops_nb raises on purpose."""
 
@@ -73,7 +79,7 @@ class ItemNotFound(CiopsError, LookupError):
             hint = "It exists at other times: ask with another as_of."
         else:
             hint = _near(self.similar, "Look for it with ci_search().")
-        return f"No configuration item has {self.what} {self.value!r}{at}. {hint}"
+        return f"No configuration item has {self.what} {_shown(self.value)}{at}. {hint}"
 
 
 def _rebuild_item_not_found(value: str, similar: tuple[str, ...], what: str, when: str) -> ItemNotFound:
@@ -89,7 +95,9 @@ class _UnknownName(CiopsError, LookupError):
         self.value, self.similar, self.hint = value, tuple(similar), hint
 
     def __str__(self) -> str:
-        return f"There is no {self.noun} {self.value!r}. {_near(self.similar, self.hint or self.otherwise)}".rstrip()
+        return (
+            f"There is no {self.noun} {_shown(self.value)}. {_near(self.similar, self.hint or self.otherwise)}".rstrip()
+        )
 
 
 class UnknownMetric(_UnknownName):
@@ -120,9 +128,7 @@ class BadParameter(CiopsError, ValueError):
         self.name, self.value, self.problem, self.hint = name, value, problem, hint
 
     def __str__(self) -> str:
-        shown = repr(self.value)
-        shown = shown if len(shown) <= 200 else shown[:197] + "..."
-        return f"{self.name}={shown}: {self.problem}. {self.hint}".rstrip()
+        return f"{self.name}={_shown(self.value)}: {self.problem}. {self.hint}".rstrip()
 
 
 class BadFilter(BadParameter):
@@ -170,7 +176,7 @@ class TenantNeeded(CiopsError, ValueError):
         known = ", ".join(repr(name) for name in self.tenants) or "none"
         if self.tenant is None:
             return f"This estate has several tenants: {known}. Name one: connect(..., tenant={self.tenants[0]!r})."
-        return f"This estate has no tenant {self.tenant!r}. It has: {known}."
+        return f"This estate has no tenant {_shown(self.tenant)}. It has: {known}."
 
 
 class EngineUnavailable(CiopsError, ConnectionError):

@@ -59,8 +59,15 @@ class Tool(Generic[P, R]):
         return self if caller is None else BoundTool(self, caller)
 
     def arguments(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """All parameters of a call by name, defaults filled in."""
-        bound = self.signature.bind(*args, **kwargs)
+        """All parameters of a call by name, defaults filled in.
+
+        Raises:
+            TypeError: an argument is missing, or there is none of that name.
+        """
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}. Call it as {self.name}{self.signature}") from None
         bound.apply_defaults()
         return bound.arguments
 

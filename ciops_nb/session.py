@@ -16,7 +16,7 @@ import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.answers import COMPLETE, Provenance, attach, frozen
-from ciops_nb.context import Context, Notes, Shared, choose
+from ciops_nb.context import Context, Notes, Shared, check_flag, check_text, choose
 from ciops_nb.engines.protocol import Engine, Tables
 from ciops_nb.engines.select import open_engine
 from ciops_nb.errors import IncompleteResult, SessionClosed, TenantNeeded
@@ -29,6 +29,7 @@ from ciops_nb.tools import estate as _estate
 from ciops_nb.tools import graph as _graph
 from ciops_nb.tools import history as _history
 from ciops_nb.tools import metric as _metric
+from ciops_nb.tools.filters import absolute_where
 from ciops_nb.tools.scope import codes_of
 
 if TYPE_CHECKING:
@@ -130,17 +131,17 @@ class Ops:
         params = await _absolute(ctx, arguments)
         value = await tool.function(ctx, **params)
         shown = to_pandas(value) if self._frames == "pandas" and isinstance(value, pl.DataFrame) else value
-        asked = told(params)
+        asked, as_of = told(params), format_time(ctx.moment(params.get("as_of")))
         record: Provenance = frozen(
             {
-                "call_id": _call_id(tool, asked, self.tenant, self._engine.name, version),
+                "call_id": _call_id(tool, asked, self.tenant, self._engine.name, version, as_of),
                 "tool": tool.name,
                 "tool_version": tool.version,
                 "params": asked,
                 "tenant": self.tenant,
                 "engine": self._engine.name,
                 "data_version": version,
-                "as_of": format_time(ctx.moment(params.get("as_of"))),
+                "as_of": as_of,
                 "started_at": format_time(started),
                 "duration_ms": round((time.perf_counter() - began) * 1e3, 3),
                 "cached": False,
@@ -234,6 +235,7 @@ def connect(
         EngineUnavailable: the engine is not installed, or cannot read its files.
     """
     choose("frames", frames, ("pandas", "polars"))
+    check_flag("strict", strict)
     zone = parse_zone(tz)
     moment = None if now is None else parse_time(now, tz=zone, name="now")
     engine = open_engine(source)
@@ -263,10 +265,14 @@ async def _newest(tables: Tables, columns: Mapping[str, tuple[str, ...]]) -> dat
 async def _absolute(ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments with relative times made absolute, the CIs named by their codes, and rules read."""
     params = dict(arguments)
+    for name, value in params.items():
+        check_text(name, value)
     if "time_range" in params:
         params["time_range"] = parse_range(params["time_range"], now=ctx.now, tz=ctx.tz)
     if "as_of" in params:
         params["as_of"] = ctx.moment(params["as_of"])
+    if params.get("where") is not None:
+        params["where"] = absolute_where(params["where"], tz=ctx.tz)
     if params.get("ci") is not None and not isinstance(params["ci"], str):
         params["ci"] = codes_of(params["ci"])
     if "rule" in params:  # read here, so that the record holds the rule and not the name of a file that may change
@@ -307,9 +313,12 @@ def told(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
-def _call_id(tool: Tool[..., Any], params: Any, tenant: str, engine: str, version: str) -> str:
-    """The same question on the same data has the same id, so that a report is the same when it is run again."""
-    text = json.dumps([tool.name, tool.version, params, tenant, engine, version], sort_keys=True)
+def _call_id(tool: Tool[..., Any], params: Any, tenant: str, engine: str, version: str, as_of: str) -> str:
+    """The same question on the same data has the same id, so that a report is the same when it is run again.
+
+    The moment is part of the question: the code or tag that a point is shown under is the one of that moment.
+    """
+    text = json.dumps([tool.name, tool.version, params, tenant, engine, version, as_of], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

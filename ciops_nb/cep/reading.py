@@ -91,7 +91,12 @@ def _parsed(source: str | Path) -> Any:
     assert isinstance(text, str)
     if len(text) > _LONGEST:
         raise BadRule(where, f"is longer than {_LONGEST:,} characters", "Give fewer rules at a time")
-    loader = yaml.SafeLoader(text)  # builds plain values only
+    try:
+        loader = yaml.SafeLoader(text)  # builds plain values only
+    except yaml.YAMLError as error:
+        raise BadRule(
+            where, f"is not YAML: {str(error).splitlines()[0]}", "Remove the signs no YAML may hold"
+        ) from None
     try:
         node = loader.get_single_node()
         if node is None:

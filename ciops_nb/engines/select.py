@@ -22,7 +22,9 @@ def open_engine(source: str | os.PathLike[str]) -> Engine:
         EstateInvalid: the folder is not an estate.
         EngineUnavailable: the library of the engine is not installed.
     """
-    text = os.fspath(source)
+    text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else source
+    if not isinstance(text, str):
+        raise BadParameter("source", source, "is not a place", "Give a folder, polars:FOLDER or duckdb:FOLDER")
     match = _URL.match(text)
     scheme, place = match.groups() if match else ("polars", text)
     if scheme == "polars":

@@ -91,10 +91,11 @@ class EstateFiles:
             for path in [self.folder / MANIFEST, *(path for name in TABLES for path in table_path(self.folder, name))]:
                 stat = path.stat()
                 rows.append((str(path), stat.st_size, stat.st_mtime_ns))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            problem = f"{error.strerror}: {Path(error.filename).name}" if isinstance(error, OSError) else str(error)
             raise EstateInvalid(
                 str(self.folder),
-                f"is not an estate ({error.strerror}: {Path(error.filename).name})",
+                f"is not an estate ({problem})",
                 "Give a folder with an estate.toml, such as data/demo; `ciops-nb import tables` makes one",
             ) from None
         return tuple(rows)

@@ -25,6 +25,7 @@ __all__ = [
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CALENDAR = datetime.max - datetime.min
 _UNITS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SHORT = re.compile(r"(?:\d+(?:ms|[smhdw]))+\Z")
 _SHORT_PART = re.compile(r"(\d+)(ms|[smhdw])")
@@ -85,6 +86,8 @@ def parse_duration(value: Any, *, name: str = "every") -> timedelta:
                 raise BadParameter(name, value, "is not a length of time", "Write 30s, 5m, 1h30m, 1d or PT2H")
         except OverflowError:
             raise BadParameter(name, value, "is longer than a calendar", "Write a shorter one") from None
+    if length > _CALENDAR:
+        raise BadParameter(name, value, "is longer than a calendar", "Write a shorter one")
     if length <= timedelta(0):
         raise BadParameter(name, value, "must be longer than nothing", "Write 30s, 5m, 1h or PT2H")
     return length
@@ -98,7 +101,7 @@ def parse_time(value: Any, *, tz: tzinfo = UTC, name: str = "as_of") -> datetime
         except ValueError:
             raise BadTimeRange(name, value, "is not a time", "Write it as 2026-03-02T10:00Z") from None
         return _utc(moment, tz, name, value)
-    if type(value).__module__ == "numpy" and hasattr(value, "astype"):
+    if type(value).__name__ == "datetime64":  # of numpy, which is slow to import
         value = value.astype("datetime64[us]").item()
     if isinstance(value, datetime):
         if value != value:  # pandas' NaT is a datetime that is not equal to itself
@@ -176,17 +179,15 @@ def shift(moment: datetime, by: timedelta, name: str, asked: Any) -> datetime:
 
 
 def _day(day: date, tz: tzinfo, name: str, asked: Any) -> TimeRange:
-    # From local midnight to local midnight: a day on which clocks change has 23 or 25 hours.
-    return _ordered(
-        parse_time(day, tz=tz, name=name), parse_time(_shift_day(day, name, asked), tz=tz, name=name), name, asked
-    )
-
-
-def _shift_day(day: date, name: str, asked: Any) -> date:
+    # From local midnight to local midnight: a day on which clocks change has 23 or 25 hours. Where they are changed at
+    # midnight, it may come twice (the day starts with the first) or never (fold=0 is the moment of the change).
     try:
-        return day + timedelta(days=1)
+        start, end = (
+            datetime.combine(one, time(), tzinfo=tz).astimezone(UTC) for one in (day, day + timedelta(days=1))
+        )
     except OverflowError:
-        raise BadTimeRange(name, asked, "reaches outside of the calendar", "Write an earlier day") from None
+        raise BadTimeRange(name, asked, "reaches outside of the calendar", "Write another day") from None
+    return _ordered(start, end, name, asked)
 
 
 def _ordered(start: datetime, end: datetime, name: str, asked: Any) -> TimeRange:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.context import Context, Frame, choose
+from ciops_nb.context import Context, Frame, choose, several
 from ciops_nb.errors import BadParameter, ItemNotFound, UnknownField
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS, DTYPES
@@ -26,7 +26,6 @@ from ciops_nb.tools.scope import (
     known_field,
     properties_at,
     property_index,
-    scope_ids,
     select_cis,
 )
 
@@ -77,7 +76,7 @@ async def ci_search(
     moment = ctx.moment(as_of)
     kept = await _kept(ctx, where, moment)
     index = await _searched(ctx, moment)
-    by, descending = (None, False) if sort == "relevance" else _sort(sort)
+    by, descending = (None, False) if isinstance(sort, str) and sort == "relevance" else _sort(sort)
 
     def find() -> tuple[_Found, pl.DataFrame]:
         found = index.find(keywords.lower().split(), match, kept)
@@ -258,10 +257,11 @@ def _ordered(values: pl.Series, descending: bool) -> Places:
 
 
 def _sort(sort: Any) -> tuple[str, bool]:
-    name = sort.removeprefix("-") if isinstance(sort, str) else sort
+    if not isinstance(sort, str):
+        raise BadParameter("sort", sort, "is not the name of a column", 'Such as "ci_code", or "-ci_code"')
+    name = sort.removeprefix("-")
     if name not in CI_COLUMNS:
-        shown = name if isinstance(name, str) else repr(name)
-        raise UnknownField(shown, nearest(shown, CI_COLUMNS), f"Sort by one of {', '.join(CI_COLUMNS)}.")
+        raise UnknownField(name, nearest(name, CI_COLUMNS), f"Sort by one of {', '.join(CI_COLUMNS)}.")
     return name, sort.startswith("-")
 
 
@@ -386,8 +386,9 @@ async def ci_aggregate(
         A frame with the keys and a column a measure, named as asked; biggest first by the first measure, ties by key.
     """
     moment = ctx.moment(as_of)
-    keys = [await known_field(ctx, parse_field(name)) for name in ([by] if isinstance(by, str) else list(by))]
-    asked = [measures] if isinstance(measures, str) else list(measures)
+    names = list(dict.fromkeys(several("by", by, "Name a field, or a list of them")))
+    keys = [await known_field(ctx, parse_field(name)) for name in names]
+    asked = several("measures", measures, "Name a measure, or a list of them")
     if not keys or not asked:
         raise BadParameter(
             "by" if not keys else "measures", by if not keys else measures, "is empty", "Name at least one"
@@ -397,10 +398,14 @@ async def ci_aggregate(
     if ci is not None:
         index = await ci_index(ctx)
         wanted = codes_of(ci)
+        held = []
         for code in wanted:
-            if index.row_at("ci_code", code, moment) is None:
+            row = index.row_at("ci_code", code, moment)
+            if row is None:
                 raise ItemNotFound(code, index.near("ci_code", code), when=format_time(moment))
-        rows = ci_rows(ctx, rows, await scope_ids(ctx, wanted))
+            held.append(row)
+        # Not all that ever had the code: one that had it before may have another now.
+        rows = ci_rows(ctx, rows, index.cis[held]["ci_id"].to_list())
     fields = {field.text: field for field in [*keys, *(field for _, field in measured.values() if field)]}
     columns = {text: f"f{place}" for place, text in enumerate(sorted(fields))}
     for text, field in fields.items():
@@ -419,7 +424,7 @@ async def ci_aggregate(
         *(pl.col(f"k{place}").alias(key.text) for place, key in enumerate(keys)),
         *(_typed(pl.col(f"m{place}"), kind).alias(text) for place, (text, (kind, _)) in enumerate(measured.items())),
     )
-    return ctx.cut(named.collect(), limit=top, what="groups")
+    return ctx.cut(named.collect(), limit=top, what="groups", named="top")
 
 
 async def _measure(ctx: Context, text: Any) -> tuple[str, Field | None]:

@@ -9,9 +9,12 @@ Null follows Python, not SQL: ``!=`` and ``not_in`` also match a field that has 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
+from operator import or_
 from typing import Any, Literal
 
 import narwhals.stable.v2 as nw
@@ -22,7 +25,16 @@ from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS, TABLES
 from ciops_nb.estate.times import parse_time
 
-__all__ = ["OPERATORS", "Condition", "Field", "apply_conditions", "number", "parse_field", "parse_where"]
+__all__ = [
+    "OPERATORS",
+    "Condition",
+    "Field",
+    "absolute_where",
+    "apply_conditions",
+    "number",
+    "parse_field",
+    "parse_where",
+]
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "not_in", "contains", "startswith", "is_null")
 
@@ -32,7 +44,9 @@ _ORDER: dict[str, Callable[[nw.Expr, Any], nw.Expr]] = {
     ">": lambda column, value: column > value,
     ">=": lambda column, value: column >= value,
 }
-_NUMBER = r"^\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
+_BEYOND = 2**63
+# No \s: engines differ on what it is.
+_NUMBER = r"^[ \t\n\r\f]*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?[ \t\n\r\f]*$"
 _KINDS = {"text": "text", "int": "whole numbers", "float": "numbers", "time": "times"}
 
 
@@ -90,6 +104,12 @@ def parse_where(where: Any, *, tz: tzinfo) -> tuple[Condition, ...]:
     return tuple(_condition(parse_field(name), asked, tz) for name, asked in where.items())
 
 
+def absolute_where(where: Any, *, tz: tzinfo) -> dict[str, Any]:
+    """*where* with its times in UTC: a record must say which moments were meant, whatever zone reads it."""
+    times = [condition for condition in parse_where(where, tz=tz) if condition.field.kind == "time"]
+    return {**where, **{condition.field.text: (condition.operator, condition.value) for condition in times}}
+
+
 def _condition(field: Field, asked: Any, tz: tzinfo) -> Condition:
     if isinstance(asked, tuple):
         if len(asked) != 2 or not isinstance(asked[0], str):
@@ -131,11 +151,11 @@ def _value(field: Field, value: Any, asked: Any, tz: tzinfo, *, ordered: bool = 
     value = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
     if field.place != "column":
         # Tags and attributes are stored as text; a number asks for the number in that text.
-        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value != value:
             raise BadFilter(
                 name, asked, f"{type(value).__name__} is no value of a tag or attribute", "Give a text or a number"
             )
-        return value
+        return value if isinstance(value, str) else _float(value)
     if field.kind == "time":
         if not isinstance(value, (str, datetime, date)):
             raise BadFilter(name, asked, f"{field} holds times", "Write it as 2026-03-02T10:00Z")
@@ -143,10 +163,19 @@ def _value(field: Field, value: Any, asked: Any, tz: tzinfo, *, ordered: bool = 
     if field.kind == "int":
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             raise BadFilter(name, asked, f"{field} holds whole numbers", "Give a number, without quotes")
-        return value
+        if abs(value) >= _BEYOND:  # no whole number of a table is, or is beyond it
+            return math.inf if value > 0 else -math.inf
+        return int(value) if value == int(value) else value
     if not isinstance(value, str):
         raise BadFilter(name, asked, f"{field} holds text", "Put the value in quotes")
     return value
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def apply_conditions(
@@ -173,7 +202,9 @@ def _holds(column: nw.Expr, condition: Condition) -> nw.Expr:
     if operator == "is_null":
         return column.is_null() if value else ~column.is_null()
     if operator in ("in", "not_in"):
-        some = [item for item in value if item is not None]
+        # Of a column of whole numbers, a fraction can be no value: an engine would not know what to compare it as.
+        whole = condition.field.kind == "int"
+        some = [item for item in value if item is not None and not (whole and isinstance(item, float))]
         found = column.is_in(some) if some else nw.lit(False)
         if operator == "in":
             return (found & ~column.is_null()) | column.is_null() if None in value else found & ~column.is_null()
@@ -196,25 +227,26 @@ def _join(rows: LazyFrame, named: LazyFrame, condition: Condition) -> LazyFrame:
     if operator == "is_null":
         return _without(rows, held) if value else _with(rows, held)
     if operator in ("=", "in"):
-        matching = held.filter(_equals_any(values))
+        matching = _equal_to_any(held, values)
         # None among the values also wants the CIs without a value: all but those whose values are only others.
         return _without(rows, _without(held, matching)) if None in values else _with(rows, matching)
     if operator in ("!=", "not_in"):
-        rows = _without(rows, held.filter(_equals_any(values)))
+        rows = _without(rows, _equal_to_any(held, values))
         return _with(rows, held) if None in values else rows
     if operator in _ORDER and not isinstance(value, str):
-        return _with(rows, held.filter(_ORDER[operator](number(), nw.lit(float(value)))))
+        return _with(rows, held.filter(_ORDER[operator](number(), nw.lit(value))))
     return _with(rows, held.filter(_holds(nw.col("value"), condition)))
 
 
-def _equals_any(values: Iterable[Any]) -> nw.Expr:
-    found = nw.lit(False)
-    for value in values:
-        if isinstance(value, str):
-            found = found | (nw.col("value") == nw.lit(value))
-        elif value is not None:
-            found = found | nw.coalesce(number() == nw.lit(float(value)), nw.lit(False))
-    return found
+def _equal_to_any(held: LazyFrame, values: Iterable[Any]) -> LazyFrame:
+    some = [value for value in values if value is not None]
+    tests = [
+        nw.col("value") == nw.lit(value)
+        if isinstance(value, str)
+        else nw.coalesce(number() == nw.lit(value), nw.lit(False))
+        for value in some
+    ]
+    return held.filter(functools.reduce(or_, tests)) if tests else held.head(0)
 
 
 def number(column: str = "value") -> nw.Expr:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.context import Context, Graph, check_count, choose
+from ciops_nb.context import Context, Graph, check_count, choose, several
 from ciops_nb.errors import BadParameter, ItemNotFound
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import format_time, micros
@@ -68,6 +68,8 @@ async def _at(ctx: Context, moment: datetime) -> tuple[Snapshot, pl.DataFrame]:
         cis, relations = await asyncio.gather(ctx.run(ctx.tables.table("ci")), ctx.run(ctx.tables.table("relation")))
         return await sync.in_thread(Topology.build, cis, relations, ctx.manifest.relation_types), cis
 
+    if not ctx.tables.has("relation"):
+        ctx.warn("this estate has no table 'relation': nothing is known of how CIs hang together")
     topology, cis = await ctx.shared.get("topology", build)
     return await sync.in_thread(topology.at, micros(moment)), cis
 
@@ -76,7 +78,7 @@ def _types(snapshot: Snapshot, relations: Any, view: View) -> frozenset[int] | N
     if relations is None:
         held = [name for name in view.relations or () if name in snapshot.topology.types]
         return None if view.relations is None else snapshot.topology.type_codes(held)
-    return snapshot.topology.type_codes([relations] if isinstance(relations, str) else list(relations))
+    return snapshot.topology.type_codes(several("relations", relations, "Name a relation type, or a list of them"))
 
 
 def _find(snapshot: Snapshot, codes: list[str], moment: datetime) -> Ints:
@@ -141,7 +143,7 @@ async def graph_expand(
         raise BadParameter(
             "depth", depth, f"view {view!r} goes to {shape.deepest} at most", "Ask for less, or choose a deeper view"
         )
-    way = choose("direction", direction or shape.direction, _DIRECTIONS)
+    way = choose("direction", shape.direction if direction is None else direction, _DIRECTIONS)
     check_count("max_nodes", max_nodes, least=1)
     moment = ctx.moment(as_of)
     snapshot, cis = await _at(ctx, moment)
@@ -192,7 +194,8 @@ async def graph_path(
         as_of: The moment to look at; None is now.
 
     Returns:
-        A ``networkx.MultiDiGraph`` of the paths' nodes and steps; ``G.graph["paths"]`` lists them as lists of ci_code
+        A ``networkx.MultiDiGraph`` of the paths' nodes (with ci_id, ci_name, ci_type, ci_subtype, status, criticality
+        and hops) and steps; ``G.graph["paths"]`` lists them as lists of ci_code
         and is empty if there is none. If there is only a longer path, a warning says how long it is.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from ciops_nb.context import Context, Frame, choose
+from ciops_nb.context import Context, Frame, choose, several
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.schema import DTYPES
@@ -60,7 +60,7 @@ async def history_recent(
     Returns:
         A frame with start_at, end_at, kind, type, ci_code, severity, title, detail, actor, result, record_id.
     """
-    asked = list(_KINDS) if kinds is None else [kinds] if isinstance(kinds, str) else list(kinds)
+    asked = list(_KINDS) if kinds is None else several("kinds", kinds, f"Choose from {', '.join(_KINDS)}")
     for kind in asked:
         choose("kinds", kind, tuple(_KINDS))
     if min_severity is not None and (

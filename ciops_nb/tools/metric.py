@@ -13,9 +13,9 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.context import Context, Frame, check_count, choose
+from ciops_nb.context import Context, Frame, check_count, check_flag, choose, several
 from ciops_nb.engines.protocol import LazyFrame
-from ciops_nb.errors import BadParameter, UnknownMetric
+from ciops_nb.errors import BadParameter, UnknownField, UnknownMetric
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import TimeRange, micros, parse_duration
 from ciops_nb.registry import tool
@@ -94,6 +94,8 @@ async def _points(ctx: Context, metric: str, ids: list[str] | None, span: TimeRa
         held.append(nw.col("ts") >= span.start)
     if span.end is not None:
         held.append(nw.col("ts") < span.end)
+    if not ctx.tables.has("metric"):
+        ctx.warn("this estate has no table 'metric': nothing is known of any point")
     rows = ctx.tables.table("metric", within=span).filter(*held)
     return ci_rows(ctx, rows, ids).select("ci_id", "series", "ts", "value")
 
@@ -216,7 +218,7 @@ async def metric_aggregate(
     """
     definition = await definition_of(ctx, metric)
     aggregates = _check_aggregates(agg, definition["kind"])
-    asked = [] if by is None else [by] if isinstance(by, str) else list(by)
+    asked = [] if by is None else several("by", by, "Name a key, or a list of them")
     points = _without_nan(
         ctx, await ctx.run(await _points(ctx, metric, await scope_ids(ctx, ci, where), ctx.range(time_range)))
     )
@@ -241,19 +243,21 @@ async def metric_aggregate(
     return rows
 
 
-async def _with_key(ctx: Context, points: pl.DataFrame, metric: str, key: Any, column: str) -> tuple[pl.DataFrame, str]:
+async def _with_key(ctx: Context, points: pl.DataFrame, metric: str, key: str, column: str) -> tuple[pl.DataFrame, str]:
     if key == "series":
         return points.with_columns(pl.col("series").alias(column)), "series"
-    if isinstance(key, str) and key.startswith("bucket:"):
+    if key.startswith("bucket:"):
         return _bucketed(points, parse_duration(key.removeprefix("bucket:"), name="by")).rename(
             {"bucket": column}
         ), "ts"
-    if isinstance(key, str) and key.startswith("label."):
+    if key.startswith("label."):
         labels = await ctx.run(
             ctx.tables.table("label").filter(
                 nw.col("metric") == nw.lit(metric), nw.col("name") == nw.lit(key.removeprefix("label."))
             )
         )
+        if not labels.height:
+            await _refuse_label(ctx, metric, key)
         one = labels.group_by("ci_id", "series").agg(pl.col("value").max().alias(column))
         return points.join(one, on=["ci_id", "series"], how="left"), key
     field = await known_field(ctx, parse_field("ci_code" if key == "ci" else key, what="key"))
@@ -267,6 +271,12 @@ async def _with_key(ctx: Context, points: pl.DataFrame, metric: str, key: Any, c
         )
         cis = (await ctx.run(named)).group_by("ci_id").agg(pl.col("value").max().alias(column))
     return points.join(cis, on="ci_id", how="left"), field.text
+
+
+async def _refuse_label(ctx: Context, metric: str, key: str) -> None:
+    rows = ctx.tables.table("label").filter(nw.col("metric") == nw.lit(metric))
+    known = sorted(f"label.{name}" for name in (await ctx.run(rows.select("name").unique()))["name"])
+    raise UnknownField(key, nearest(key, known), f"No series of metric {metric!r} has a label of that name.")
 
 
 @tool(version=1)
@@ -310,10 +320,12 @@ async def metric_series_table(
         if every is None:
             raise BadParameter("fill", fill, "raw points have no gaps to fill", 'Give buckets too, such as every="5m"')
     check_count("limit", limit, optional=True)
+    check_flag("wide", wide)
     if ci is None:
         raise BadParameter("ci", ci, "names no CI", "Give a code, a list of codes, a frame with ci_code, or a graph")
     span = ctx.range(time_range)
-    points = await ctx.run(await _points(ctx, metric, await scope_ids(ctx, ci), span))
+    ids = await scope_ids(ctx, ci)
+    points = await ctx.run(await _points(ctx, metric, ids, span))
     if every is None:
         rows = points
     else:
@@ -328,8 +340,16 @@ async def metric_series_table(
     ordered = named.sort("ts", "ci_code", "series", "value").collect()
     if wide:
         return ctx.cut(_wide(ctx, ordered), limit=limit)
-    several = ["series"] if (ordered["series"] != "").any() else []
+    several = ["series"] if (ordered["series"] != "").any() or await _would_have_series(ctx, metric, ids, rows) else []
     return ctx.cut(ordered.select("ts", "ci_code", "metric", *several, "value", "n"), limit=limit)
+
+
+async def _would_have_series(ctx: Context, metric: str, ids: list[str] | None, rows: pl.DataFrame) -> bool:
+    """Whether an answer without rows would have a ``series`` column if it had some: empty and full are alike."""
+    if rows.height or not ctx.tables.has("metric"):
+        return False
+    held = await _points(ctx, metric, ids, TimeRange(None, None))
+    return bool((await ctx.run(held.filter(nw.col("series") != nw.lit("")).head(1))).height)
 
 
 def _filled(rows: pl.DataFrame, span: TimeRange, width: timedelta, fill: str) -> pl.DataFrame:
@@ -361,11 +381,15 @@ def _filled(rows: pl.DataFrame, span: TimeRange, width: timedelta, fill: str) ->
         "previous": value.forward_fill().over(over),
         "interpolate": value.interpolate().over(over),
     }
-    return full.with_columns(filled[fill].alias("value"), pl.col("n").fill_null(0))
+    # A bucket with points keeps what they gave, even if that is nothing, such as the deviation of one.
+    gap = pl.col("n").is_null()
+    return full.with_columns(pl.when(gap).then(filled[fill]).otherwise(value), pl.col("n").fill_null(0))
 
 
 def _wide(ctx: Context, rows: pl.DataFrame) -> pl.DataFrame:
-    name = pl.when(pl.col("series") == "").then(pl.col("ci_code")).otherwise(pl.format("{}[{}]", "ci_code", "series"))
+    # A CI may be called ts, as the column of the times is.
+    alone = (pl.col("series") == "") & (pl.col("ci_code") != "ts")
+    name = pl.when(alone).then(pl.col("ci_code")).otherwise(pl.format("{}[{}]", "ci_code", "series"))
     long = rows.with_columns(name=name).unique(["ts", "name"], keep="last", maintain_order=True)
     if long.height < rows.height:
         ctx.warn(f"{rows.height - long.height} points share series and time with another and are not in the wide table")

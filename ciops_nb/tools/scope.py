@@ -190,12 +190,16 @@ def codes_of(ci: Any, name: str = "ci") -> list[str]:
     """The codes that *ci* names: a code, several, the ``ci_code`` column of a frame, or the nodes of a graph."""
     if isinstance(ci, str):
         return [ci]
+    if hasattr(ci, "collect"):
+        raise BadParameter(name, type(ci).__name__, "is not computed yet", "Pass ci.collect()")
     if hasattr(ci, "columns"):
-        if "ci_code" not in list(ci.columns):
+        if list(ci.columns).count("ci_code") != 1:
             raise BadParameter(name, list(ci.columns), "is a frame without a ci_code column", "Pass a frame of a tool")
-        values: Iterable[Any] = [value for value in ci["ci_code"].to_list() if value is not None and value == value]
+        values: Iterable[Any] = [value for value in ci["ci_code"].to_list() if not _missing(value)]
     elif hasattr(ci, "nodes"):
         values = list(ci.nodes)
+    elif isinstance(ci, (set, frozenset)):
+        values = sorted(ci, key=repr)  # a set has no order, and an answer must not depend on one
     elif isinstance(ci, Iterable) and not isinstance(ci, (bytes, dict)):
         values = list(ci)
     else:
@@ -204,6 +208,11 @@ def codes_of(ci: Any, name: str = "ci") -> list[str]:
         if not isinstance(value, str):
             raise BadParameter(name, value, "is not a code", "Codes are text")
     return list(dict.fromkeys(values))
+
+
+def _missing(value: Any) -> bool:
+    """Whether a frame has no value there: None, NaN, and the NA of pandas, which is not even unequal to itself."""
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
 async def scope_ids(ctx: Context, ci: Any, where: Any = None) -> list[str] | None:
@@ -233,8 +242,10 @@ def ci_rows(ctx: Context, rows: LazyFrame, ids: list[str] | None) -> LazyFrame:
     """Those of *rows* whose ``ci_id`` is in *ids*."""
     if ids is None:
         return rows
+    if not ids:
+        return rows.head(0)
     if len(ids) == 1:  # an equality lets an engine skip what cannot hold it; a list of one does not
         return rows.filter(nw.col("ci_id") == ids[0])
     if len(ids) <= 200:
-        return rows.filter(nw.col("ci_id").is_in(ids) if ids else nw.lit(False))
+        return rows.filter(nw.col("ci_id").is_in(ids))
     return rows.join(ctx.tables.frame(pl.DataFrame({"ci_id": ids})), on="ci_id", how="semi")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -124,6 +125,26 @@ def test_a_damaged_file_is_a_finding_and_the_others_are_checked(sound: Path, dam
         ("error", "metric", "unreadable_file", None, "metric/2026-03-01.parquet", 1),
         ("error", "event", "bad_value", "t", "E", 1),
     ]
+
+
+def test_a_flipped_bit_that_would_change_an_answer_is_a_finding(sound: Path) -> None:
+    path = sound / "metric" / "2026-03-01.parquet"
+    points = [
+        {"tenant_id": "t", "ci_id": "i-web", "metric": "cpu", "ts": DAY + timedelta(seconds=n), "value": n * 0.37}
+        for n in range(3000)
+    ]
+    write_table(sound, "metric", frame("metric", points))
+    whole, rows = path.read_bytes(), pl.read_parquet(path)
+    ends = whole.index(b"\x00", 8)  # well inside of the first page
+    wrong = 0
+    for place in range(ends, len(whole) - 2500, 211):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with contextlib.suppress(pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            if not rows.equals(pl.read_parquet(path)):
+                wrong += 1
+                assert "unreadable_file" in check(sound)["problem"].to_list(), place
+
+    assert wrong > 0
 
 
 def test_what_needs_a_damaged_table_is_said_to_be_unchecked(sound: Path) -> None:

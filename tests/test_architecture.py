@@ -22,6 +22,7 @@ BELOW = {
     "present": set(),
     "context": {"errors", "sync", "estate", "engines"},
     "registry": {"errors", "sync", "estate", "context"},
+    "execution": {"errors", "present"},
     "tools": {"errors", "sync", "estate", "engines", "topology", "cep", "context", "registry"},
     "session": {"errors", "sync", "estate", "engines", "answers", "present", "context", "registry", "tools"},
     "recipes": {"errors", "sync", "estate", "answers", "session"},

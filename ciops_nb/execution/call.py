@@ -1,0 +1,132 @@
+"""A question and its answer, as the layers hand them on: plain frozen values that know nothing of any tool."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import polars as pl
+
+from ciops_nb.present import to_pandas
+
+__all__ = ["Answer", "Call", "Runner"]
+
+# What a graph takes, measured with tracemalloc on answers of some thousand nodes with seven attributes.
+_NODE_BYTES, _EDGE_BYTES = 1_400, 900
+
+
+@dataclass(frozen=True)
+class Call:
+    """One question, whole: equal keys mean the same answer.
+
+    Attributes:
+        tool, version: Which question.
+        arguments: As the function takes them, times absolute.
+        params: The same as plain JSON values, for records and for the key.
+        tenant, user: Of whose data, and for whom.
+        engine, data_version: Of the first source; None if it could not be reached, and then nothing is kept.
+        source: The source that is to answer.
+        ttl, timeout: Seconds that an answer may be kept, and that it may take.
+    """
+
+    tool: str
+    version: int
+    arguments: Mapping[str, Any] = field(compare=False, repr=False)
+    params: Mapping[str, Any]
+    tenant: str
+    user: str | None
+    engine: str
+    data_version: str | None
+    source: str
+    ttl: float
+    timeout: float | None
+
+    @cached_property
+    def key(self) -> str:
+        """Tool and version, engine, data version, tenant, user and all parameters, as a digest."""
+        return self._digest(self.user, size=16)
+
+    @cached_property
+    def id(self) -> str:
+        """The same question on the same data has the same id, whoever asks: so a report repeats byte for byte."""
+        return self._digest(None, size=6)
+
+    def _digest(self, user: str | None, *, size: int) -> str:
+        whole = [self.tool, self.version, self.params, self.tenant, user, self.engine, self.data_version]
+        text = json.dumps(whole, sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
+
+    def to(self, source: str) -> Call:
+        """The same question for another source."""
+        return replace(self, source=source)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came back, before it is handed out: rows or a graph, and what is to be said of them.
+
+    It is shared by all who asked, so that nobody may be given ``value`` itself: ``handed_out`` gives each their own.
+    """
+
+    value: Any
+    engine: str
+    data_version: str
+    as_of: str
+    source: str
+    total: int | None
+    left_out: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    fallback: Mapping[str, str] | None = None
+    cached: bool = False
+    age: float | None = None
+    retries: int = 0
+    _shown: dict[str, Any] = field(default_factory=dict, repr=False)  # what was made of value once, for all its copies
+
+    @property
+    def rows(self) -> int:
+        """How many rows, or nodes."""
+        return self.value.height if isinstance(self.value, pl.DataFrame) else self.value.number_of_nodes()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        if isinstance(self.value, pl.DataFrame):
+            return int(self.value.estimated_size())
+        return int(_NODE_BYTES * self.value.number_of_nodes() + _EDGE_BYTES * self.value.number_of_edges())
+
+    @property
+    def status(self) -> str:
+        """Of its completeness: what matters more comes first."""
+        return "fallback" if self.fallback else "truncated" if self.left_out else "complete"
+
+    def handed_out(self, frames: str) -> Any:
+        """A frame (``pandas`` or ``polars``) or graph of one's own: changing it changes nothing that is kept.
+
+        The columns are shared and copied when they are written to (polars always does so, pandas since 3.0); what can
+        be changed inside of a cell, dicts and lists, is copied here.
+        """
+        if not isinstance(self.value, pl.DataFrame):
+            graph = self.value.copy()
+            graph.graph.update(copy.deepcopy(self.value.graph))
+            return graph
+        if frames == "polars":
+            held = [name for name, kind in self.value.schema.items() if kind == pl.Object()]
+            return self.value.with_columns(
+                pl.Series(name, [copy.deepcopy(cell) for cell in self.value[name]], dtype=pl.Object()) for name in held
+            )
+        if "pandas" not in self._shown:
+            self._shown["pandas"] = to_pandas(self.value)
+        frame = self._shown["pandas"].copy(deep=False)
+        for name, kind in self.value.schema.items():
+            if kind == pl.Object() or kind.is_nested():
+                frame[name] = frame[name].map(copy.deepcopy)
+        return frame
+
+
+Runner: TypeAlias = Callable[[Call], Awaitable[Answer]]
+"""A layer, or what is innermost: from a call to its answer."""

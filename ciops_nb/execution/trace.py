@@ -1,0 +1,233 @@
+"""Where the time went: a span for each run, step, tool call and engine query, and the layer that makes those of calls.
+
+A trace never changes an answer. Spans are kept in memory, the newest hundred thousand; each that has ended is also told
+to the hooks, such as the one that hands spans on to OpenTelemetry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from ciops_nb.errors import BadParameter
+from ciops_nb.execution.call import Answer, Call, Runner
+from ciops_nb.present import to_pandas
+
+__all__ = ["Open", "Span", "Trace", "Traced"]
+
+Kind = Literal["run", "step", "tool", "query"]
+Hook = Callable[["Span"], object]
+
+_MOST = 100_000
+_TOLD = ("span_id", "parent_id", "rows", "bytes", "cached", "retries", "source", "status", "error", "call_id")
+_open: ContextVar[Open | None] = ContextVar("ciops_span", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One stretch of work that has ended; *start_ns* is since 1970."""
+
+    span_id: str
+    parent_id: str | None
+    kind: Kind
+    name: str
+    start_ns: int
+    duration_ns: int
+    rows: int | None
+    bytes: int | None
+    cached: bool
+    retries: int
+    source: str | None
+    status: str
+    error: str | None
+    call_id: str | None
+    thread: int
+
+
+class Open:
+    """A stretch of work that goes on; what is known of it is filled in on the way."""
+
+    __slots__ = ("bytes", "cached", "call_id", "id", "kind", "name", "parent", "retries", "rows", "source", "status")
+
+    def __init__(self, id: str, kind: Kind, name: str, parent: Open | None) -> None:  # noqa: A002
+        self.id, self.kind, self.name, self.parent = id, kind, name, parent
+        self.rows: int | None = None
+        self.bytes: int | None = None
+        self.cached, self.retries = False, 0
+        self.source: str | None = None
+        self.call_id: str | None = None
+        self.status = "ok"
+
+
+class Trace:
+    """The spans of a session: ``ops.trace``."""
+
+    def __init__(self, *, frames: str = "pandas", clock: Callable[[], int] = time.perf_counter_ns) -> None:
+        self._frames, self._clock = frames, clock
+        self._spans: deque[Span] = deque(maxlen=_MOST)
+        self._numbers = itertools.count(1)
+        self._dropped = 0
+        self._hooks: list[Hook] = []
+        # Wall time is read once: spans are placed by the clock that never goes back.
+        self._since = time.time_ns() - clock()
+
+    def add_hook(self, hook: Hook) -> None:
+        """Tell *hook* of each span that ends from now on."""
+        self._hooks.append(hook)
+
+    @contextmanager
+    def span(self, kind: Kind, name: str) -> Iterator[Open]:
+        """Measure what is done inside, as a part of the span that is open here."""
+        parent = _open.get()
+        # next() of a counter is one step of the interpreter: no two threads get the same number.
+        span = Open(f"{next(self._numbers):08x}", kind, name, parent)
+        token = _open.set(span)
+        began, error = self._clock(), None
+        try:
+            yield span
+        except (asyncio.CancelledError, GeneratorExit):
+            span.status = "cancelled"
+            raise
+        except BaseException as raised:
+            span.status, error = "error", f"{type(raised).__name__}: {raised}"
+            raise
+        finally:
+            _open.reset(token)
+            self._keep(span, began, self._clock() - began, error)
+
+    def _keep(self, span: Open, began: int, took: int, error: str | None) -> None:
+        ended = Span(
+            span.id, span.parent.id if span.parent is not None else None, span.kind, span.name, self._since + began,
+            took, span.rows, span.bytes, span.cached, span.retries, span.source, span.status, error, span.call_id,
+            threading.get_ident(),
+        )  # fmt: skip
+        self._dropped += len(self._spans) == _MOST
+        self._spans.append(ended)
+        for hook in self._hooks:
+            hook(ended)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """What has ended, in the order of ending."""
+        return tuple(self._spans)
+
+    @property
+    def dropped(self) -> int:
+        """How many spans were let go because newer ones came."""
+        return self._dropped
+
+    def clear(self) -> None:
+        """Forget all spans."""
+        self._spans.clear()
+        self._dropped = 0
+
+    def frame(self) -> Any:
+        """The spans.
+
+        Returns:
+            A frame with span_id, parent_id, kind (run, step, tool, query), name, start_at, duration_ms, rows, bytes,
+            cached, retries, source, status (ok, complete, truncated, fallback, error, cancelled), error and call_id, in
+            the order of starting.
+        """
+        spans = sorted(self._spans, key=lambda span: (span.start_ns, span.span_id))
+        columns: dict[str, Any] = {
+            field.name: [getattr(span, field.name) for span in spans]
+            for field in fields(Span)
+            if field.name != "thread"
+        }
+        schema: dict[str, Any] = dict.fromkeys(columns, pl.String()) | {
+            "start_ns": pl.Int64(), "duration_ns": pl.Int64(), "rows": pl.Int64(), "bytes": pl.Int64(),
+            "cached": pl.Boolean(), "retries": pl.Int64(),
+        }  # fmt: skip
+        frame = pl.DataFrame(columns, schema=schema).select(
+            "span_id",
+            "parent_id",
+            "kind",
+            "name",
+            pl.from_epoch("start_ns", time_unit="ns").cast(pl.Datetime("us", "UTC")).alias("start_at"),
+            (pl.col("duration_ns") / 1e6).alias("duration_ms"),
+            *_TOLD[2:],
+        )
+        return self._shown(frame)
+
+    def summary(self) -> Any:
+        """The calls of each tool.
+
+        Returns:
+            A frame with tool, count, errors, hit_rate (the share answered from the cache), p50_ms, p95_ms and p99_ms
+            (linear between calls, as numpy does), by tool.
+        """
+        calls: dict[str, list[Span]] = {}
+        for span in self._spans:
+            if span.kind == "tool":
+                calls.setdefault(span.name, []).append(span)
+        rows = []
+        for tool, spans in sorted(calls.items()):
+            took = np.percentile([span.duration_ns / 1e6 for span in spans], [50, 95, 99])
+            errors = sum(span.status == "error" for span in spans)
+            rows.append((tool, len(spans), errors, sum(span.cached for span in spans) / len(spans), *took.tolist()))
+        schema = {"tool": pl.String(), "count": pl.Int64(), "errors": pl.Int64()} | dict.fromkeys(
+            ("hit_rate", "p50_ms", "p95_ms", "p99_ms"), pl.Float64()
+        )
+        return self._shown(pl.DataFrame(rows, schema=schema, orient="row"))
+
+    def chrome(self, path: str | Path) -> Path:
+        """Write the spans for Perfetto or chrome://tracing (Trace Event Format, complete events).
+
+        Raises:
+            BadParameter: the file cannot be written there.
+        """
+        spans = sorted(self._spans, key=lambda span: (span.start_ns, span.span_id))
+        threads = {ident: number for number, ident in enumerate(dict.fromkeys(span.thread for span in spans), start=1)}
+        told = [
+            {
+                "ph": "X", "name": span.name, "cat": span.kind, "pid": 1, "tid": threads[span.thread],
+                "ts": span.start_ns / 1e3, "dur": span.duration_ns / 1e3,
+                "args": {name: getattr(span, name) for name in _TOLD if getattr(span, name) is not None},
+            }
+            for span in spans
+        ]  # fmt: skip
+        target = Path(path)
+        try:
+            target.write_text(json.dumps({"traceEvents": told, "displayTimeUnit": "ms"}), encoding="utf-8")
+        except OSError as error:
+            raise BadParameter("path", str(path), f"cannot be written ({error.strerror})", "Name another") from None
+        return target
+
+    def _shown(self, frame: pl.DataFrame) -> Any:
+        return frame if self._frames == "polars" else to_pandas(frame)
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __repr__(self) -> str:
+        lost = f", {self._dropped} older ones let go" if self._dropped else ""
+        return f"<{len(self)} spans{lost}>"
+
+
+class Traced:
+    """The outermost layer: a span for each call, whoever answers it."""
+
+    def __init__(self, inner: Runner, trace: Trace) -> None:
+        self._inner, self._trace = inner, trace
+
+    async def __call__(self, call: Call) -> Answer:
+        with self._trace.span("tool", call.tool) as span:
+            span.call_id = call.id
+            answer = await self._inner(call)
+            span.rows, span.bytes, span.cached = answer.rows, answer.size, answer.cached
+            span.retries, span.source, span.status = answer.retries, answer.source, answer.status
+            return answer

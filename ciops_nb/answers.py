@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, NoReturn
 
-__all__ = ["COMPLETE", "FIELDS", "STATUSES", "Provenance", "attach", "describe", "frozen", "provenance"]
+from ciops_nb.estate.times import format_time
+
+__all__ = ["COMPLETE", "FIELDS", "STATUSES", "Provenance", "attach", "describe", "frozen", "provenance", "record"]
 
 KEY = "ciops"
 COMPLETE = "complete"
@@ -66,6 +69,37 @@ def frozen(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [frozen(inner) for inner in value]
     return value
+
+
+def record(call: Any, answer: Any, *, started_at: datetime, duration_ms: float) -> Provenance:
+    """What is to be said of the *answer* to a *call* (of ``execution.call``)."""
+    warnings = list(answer.warnings)
+    told: Provenance = frozen(
+        {
+            "call_id": call.id,
+            "tool": call.tool,
+            "tool_version": call.version,
+            "params": call.params,
+            "tenant": call.tenant,
+            "engine": answer.engine,
+            "data_version": answer.data_version,
+            "as_of": answer.as_of,
+            "started_at": format_time(started_at),
+            "duration_ms": round(duration_ms, 3),
+            "cached": answer.cached,
+            "cache_age_s": answer.age,
+            "fallback": answer.fallback,
+            "completeness": {
+                "status": answer.status,
+                "returned": answer.rows,
+                "total": answer.total,
+                "left_out": [dict(cut) for cut in answer.left_out],
+                "warnings": warnings,
+            },
+            "warnings": warnings,
+        }
+    )
+    return told
 
 
 def attach(result: Any, record: Provenance) -> Any:

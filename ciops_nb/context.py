@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import polars as pl
 
@@ -20,7 +21,7 @@ from ciops_nb.estate.manifest import Manifest
 from ciops_nb.estate.times import TimeRange, parse_range, parse_time
 
 __all__ = [
-    "Context", "Frame", "Graph", "Notes", "Shared", "check_count", "check_flag", "check_text", "choose", "several",
+    "Context", "Frame", "Graph", "Notes", "Shared", "Spans", "check_count", "check_flag", "check_text", "choose", "several",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -47,6 +48,20 @@ class Notes:
     total: int | None = None
     left_out: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+class OpenSpan(Protocol):
+    """A stretch of work that goes on; what is known of it is filled in on the way."""
+
+    rows: int | None
+    bytes: int | None
+
+
+class Spans(Protocol):
+    """Measures stretches of work."""
+
+    def span(self, kind: Any, name: str) -> AbstractContextManager[OpenSpan]:
+        """Measure what is done inside."""
 
 
 class Shared:
@@ -90,11 +105,15 @@ class Context:
     now: datetime
     tz: tzinfo
     shared: Shared
+    spans: Spans
     notes: Notes = field(default_factory=Notes)
 
     async def run(self, lazy: LazyFrame) -> pl.DataFrame:
         """Compute *lazy* away from the loop."""
-        return await sync.in_thread(self.tables.run, lazy)
+        with self.spans.span("query", "query") as span:
+            found = await sync.in_thread(self.tables.run, lazy)
+            span.rows, span.bytes = found.height, int(found.estimated_size())
+            return found
 
     def moment(self, as_of: Any) -> datetime:
         """The moment that *as_of* means; None is now."""

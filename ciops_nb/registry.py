@@ -21,6 +21,9 @@ __all__ = ["BoundTool", "Tool", "all_tools", "find_tool", "tool"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_TTL = 300.0
+_TIMEOUT = 300.0
+
 _tools: dict[str, Tool[..., Any]] = {}
 
 
@@ -33,11 +36,21 @@ class Caller(Protocol):
 class Tool(Generic[P, R]):
     """A question, as a function of a context; as an attribute of a session it is bound to it."""
 
-    def __init__(self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], version: int) -> None:
+    __qualname__: str
+
+    def __init__(
+        self,
+        function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]],
+        *,
+        version: int,
+        ttl: float,
+        timeout: float | None,
+    ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name: str = function.__name__
-        self.version = version
+        self.version, self.ttl, self.timeout = version, ttl, timeout
+        self.edition = 0  # how often a notebook has defined it anew: what an older edition answered is not its answer
         signature = inspect.signature(function, eval_str=True)
         _, *parameters = signature.parameters.values()
         untyped = [parameter.name for parameter in parameters if parameter.annotation is parameter.empty]
@@ -96,21 +109,39 @@ class BoundTool(Generic[P, R]):
         return f"<{self.tool.name}{self.tool.signature}: await it, or {self.tool.name}.sync(...)>"
 
 
-def tool(*, version: int = 1) -> Callable[[Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]], Tool[P, R]]:
+@overload
+def tool(function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /) -> Tool[P, R]: ...
+@overload
+def tool(
+    *, version: int = 1, ttl: float = ..., timeout: float | None = ...
+) -> Callable[[Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]], Tool[P, R]]: ...
+def tool(function: Any = None, /, *, version: int = 1, ttl: float = _TTL, timeout: float | None = _TIMEOUT) -> Any:
     """Register an async function of a context as a tool.
+
+    It can be asked at once as ``ops.tool("name")``, awaited or with ``.sync``, cached, traced and with a provenance.
+    Defined again in the same place, as when the cell of a notebook is run again, it takes the place of what was there.
+
+    Args:
+        function: The function, where the decorator is written without parentheses.
+        version: Of what it answers: raise it when the same question has another answer.
+        ttl: Seconds an answer may be kept; 0 for what must be asked each time.
+        timeout: Seconds it may take; None lets it run.
 
     Raises:
         TypeError: a parameter has no type, there is no docstring, or the name is taken.
     """
 
     def register(function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]) -> Tool[P, R]:
-        made = Tool(function, version)
-        if made.name in _tools:
-            raise TypeError(f"there is a tool {made.name!r} already, in {_tools[made.name].function.__module__}")
+        made = Tool(function, version=version, ttl=ttl, timeout=timeout)
+        there = _tools.get(made.name)
+        if there is not None:
+            if (there.function.__module__, there.__qualname__) != (function.__module__, function.__qualname__):
+                raise TypeError(f"there is a tool {made.name!r} already, in {there.function.__module__}")
+            made.edition = there.edition + 1
         _tools[made.name] = made
         return made
 
-    return register
+    return register if function is None else register(function)
 
 
 def all_tools() -> dict[str, Tool[..., Any]]:

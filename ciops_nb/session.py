@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Literal
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.answers import COMPLETE, Provenance, attach, frozen
-from ciops_nb.context import Context, Notes, Shared, check_flag, check_text, choose
-from ciops_nb.engines.protocol import Engine, Tables
+from ciops_nb.answers import COMPLETE, attach, record
+from ciops_nb.context import choose as choose_one
+from ciops_nb.engines.protocol import Engine
 from ciops_nb.engines.select import open_engine
-from ciops_nb.errors import IncompleteResult, SessionClosed, TenantNeeded
-from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time, parse_zone
+from ciops_nb.errors import (
+    BadParameter,
+    EngineUnavailable,
+    IncompleteResult,
+    SessionClosed,
+    TenantNeeded,
+    ToolTimedOut,
+)
+from ciops_nb.estate.times import format_time, parse_time, parse_zone
+from ciops_nb.execution.cache import Kept
+from ciops_nb.execution.call import Answer, Call, Runner
+from ciops_nb.execution.record import place_of_next
+from ciops_nb.execution.sources import Choice, Health, choose
+from ciops_nb.execution.stack import build_runner
+from ciops_nb.execution.trace import Trace
 from ciops_nb.present import to_pandas
 from ciops_nb.registry import BoundTool, Tool, find_tool
+from ciops_nb.source import Source
 from ciops_nb.tools import cep as _cep
 from ciops_nb.tools import ci as _ci
 from ciops_nb.tools import estate as _estate
 from ciops_nb.tools import graph as _graph
 from ciops_nb.tools import history as _history
 from ciops_nb.tools import metric as _metric
-from ciops_nb.tools.filters import absolute_where
-from ciops_nb.tools.scope import codes_of
+from ciops_nb.tools.params import absolute, needs_until, told
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from ciops_nb.recipes.run import Run
 
-__all__ = ["Ops", "connect", "recording", "told"]
+__all__ = ["Ops", "connect"]
 
-# When data was seen to be so. Plans (changes, maintenance) may lie in the future: they count where nothing else does.
-_SEEN = {
-    "metric": ("ts",), "event": ("ts",), "incident": ("opened_at", "resolved_at"),
-    "ci": ("created_at", "updated_at", "valid_from"), "ci_property": ("valid_from",), "relation": ("valid_from",),
-}  # fmt: skip
-_PLANNED = {"change": ("start_at",), "maintenance": ("start_at",)}
-
-_calls: ContextVar[list[Provenance | None] | None] = ContextVar("ciops_calls", default=None)
+_FIRST = "live"  # the name of the source that a session was opened on
 
 
 class Ops:
@@ -70,23 +72,35 @@ class Ops:
     def __init__(
         self, engine: Engine, tenant: str, *, frames: str, now: datetime | None, tz: str, strict: bool, user: str | None
     ) -> None:
-        self._engine, self._frames, self._strict = engine, frames, strict
+        self._frames, self._strict, self._now = frames, strict, now
         self.tenant, self.user = tenant, user
         self._tz = parse_zone(tz)
-        self._now = now
-        self._newest: tuple[str, datetime] | None = None
-        self._shared: tuple[str, Shared] | None = None
+        self._timeout: float | None = None
         self._closed = False
+        self.trace, self.cache = Trace(frames=frames), Kept(frames=frames)
+        self._sources: dict[str, Source] = {}
+        self._health: dict[str, Health] = {}
+        self._first = self._add_source(_FIRST, engine)
+        self._runner = self._layers(on=())
+
+    def _add_source(self, name: str, engine: Engine) -> Source:
+        made = Source(name, engine, self.tenant, now=self._now, spans=self.trace)
+        self._sources[name], self._health[name] = made, Health()
+        return made
+
+    def _layers(self, on: tuple[type[Exception], ...]) -> Runner:
+        self._on = on
+        return build_runner(self._ask, order=self._order, health=self._health, on=on, kept=self.cache, trace=self.trace)
 
     @property
     def source(self) -> str:
         """What the session was opened on."""
-        return self._engine.source
+        return self._first.engine.source
 
     @property
     def name(self) -> str:
         """The name of the estate."""
-        return self._engine.manifest.name
+        return self._first.engine.manifest.name
 
     @property
     def tz(self) -> tzinfo:
@@ -96,7 +110,7 @@ class Ops:
     @property
     def engine(self) -> str:
         """The name of the engine that reads the tables."""
-        return self._engine.name
+        return self._first.engine.name
 
     def tool(self, name: str) -> BoundTool[..., Any]:
         """A tool by its name, third parties' included.
@@ -120,70 +134,164 @@ class Ops:
 
         return sync.twin(run)
 
+    def fall_back_to(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        name: str = "snapshot",
+        on: tuple[type[Exception], ...] = (EngineUnavailable, ToolTimedOut),
+    ) -> None:
+        """Ask another estate where this one fails. Its answers say so, and are never kept.
+
+        Args:
+            source: As for ``connect``; it must have the tenant of this session.
+            name: What the source is called in provenance and plans. Several are asked in the order of adding.
+            on: The errors that lead to it; all others are raised at once.
+
+        Raises:
+            TenantNeeded: the other estate does not have this tenant.
+            BadParameter: the name is taken, or *on* names no errors.
+            EstateInvalid, EngineUnavailable: it cannot be opened.
+        """
+        if name in self._sources:
+            raise BadParameter("name", name, "is the name of a source already", "Choose another")
+        if not on or not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in on):
+            raise BadParameter("on", on, "names no kinds of errors", "Such as (EngineUnavailable, ToolTimedOut)")
+        engine = open_engine(source)
+        try:
+            check_tenant(engine, self.tenant)
+        except BaseException:
+            engine.close()
+            raise
+        self._add_source(name, engine)
+        self._runner = self._layers(on)
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that any call may take, instead of the tool's own; None leaves each tool its own."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0):
+            raise BadParameter(
+                "timeout", seconds, "is not a number of seconds above 0", "None leaves each tool its own"
+            )
+        self._timeout = seconds
+
+    @property
+    def plan(self) -> sync.Twin[..., Any]:
+        """How a call would be answered, without asking: ``await ops.plan("ci_search", keywords="erp")``, or ``.sync``.
+
+        Returns:
+            A frame with turn, source, engine, cached (it would come from the cache, and no source would be asked),
+            expected_ms (what this tool usually takes there; null if it was not asked lately) and reason.
+        """
+
+        async def plan(tool: str, /, *args: Any, **params: Any) -> Any:
+            found = find_tool(tool)
+            call = await self._call(found, found.arguments(*args, **params))
+            cached = self.cache.holds(call)
+            turns = await self._order(call)
+            frame = pl.DataFrame(
+                {
+                    "turn": range(1, len(turns) + 1),
+                    "source": [turn.source for turn in turns],
+                    "engine": [self._sources[turn.source].engine.name for turn in turns],
+                    "cached": [cached and turn.source == _FIRST for turn in turns],
+                    "expected_ms": [None if turn.seconds is None else turn.seconds * 1e3 for turn in turns],
+                    "reason": [turn.reason for turn in turns],
+                },
+                schema_overrides={"turn": pl.Int64, "expected_ms": pl.Float64},
+            )
+            return frame if self._frames == "polars" else to_pandas(frame)
+
+        return sync.twin(plan)
+
     async def call_tool(self, tool: Tool[..., Any], arguments: Mapping[str, Any]) -> Any:
-        """Ask *tool*, and put its provenance on the answer."""
+        """Ask *tool* through all layers, and put its provenance on the answer."""
+        started, began, place = datetime.now(UTC), time.perf_counter(), place_of_next()
+        call = await self._call(tool, arguments, place)
+        answer = await self._runner(call)
+        if self._strict and answer.status != COMPLETE:
+            cut = tuple(f"{item['count']} {item['what']} left out by {item['why']}" for item in answer.left_out)
+            raise IncompleteResult(tool.name, answer.status, cut)
+        told_of = record(call, answer, started_at=started, duration_ms=(time.perf_counter() - began) * 1e3)
+        return attach(answer.handed_out(self._frames), told_of)
+
+    async def _call(self, tool: Tool[..., Any], arguments: Mapping[str, Any], place: int | None = None) -> Call:
         if self._closed:
             raise SessionClosed(self.source)
-        keep = _kept_place()
-        started, began = datetime.now(UTC), time.perf_counter()
-        version = self._engine.data_version()
-        ctx = await self._context(version)
-        params = await _absolute(ctx, arguments)
-        value = await tool.function(ctx, **params)
-        shown = to_pandas(value) if self._frames == "pandas" and isinstance(value, pl.DataFrame) else value
-        asked, as_of = told(params), format_time(ctx.moment(params.get("as_of")))
-        record: Provenance = frozen(
-            {
-                "call_id": _call_id(tool, asked, self.tenant, self._engine.name, version, as_of),
-                "tool": tool.name,
-                "tool_version": tool.version,
-                "params": asked,
-                "tenant": self.tenant,
-                "engine": self._engine.name,
-                "data_version": version,
-                "as_of": as_of,
-                "started_at": format_time(started),
-                "duration_ms": round((time.perf_counter() - began) * 1e3, 3),
-                "cached": False,
-                "cache_age_s": None,
-                "fallback": None,
-                "completeness": _completeness(value, ctx.notes),
-                "warnings": ctx.notes.warnings,
-            }
+        now = await self._time()
+        try:
+            version = self._first.version()
+        except self._on:
+            version = None
+        known = await absolute(arguments, now=now, tz=self._tz)
+        return Call(
+            tool.name,
+            tool.version,
+            known,
+            told(known),
+            tenant=self.tenant,
+            user=self.user,
+            engine=self._first.engine.name,
+            data_version=version,
+            source=_FIRST,
+            ttl=tool.ttl,
+            timeout=tool.timeout if self._timeout is None else self._timeout,
+            edition=tool.edition,
+            function=tool.function,
+            now=now,
+            place=place,
         )
-        keep(record)
-        if self._strict:
-            _refuse_incomplete(record)
-        return attach(shown, record)
 
-    async def _context(self, version: str) -> Context:
-        engine = self._engine
-        tables = engine.tables(self.tenant)
-        now = await self._clock(tables, version)
-        return Context(tables, engine.tenants, engine.manifest, now, self._tz, self._shared_for(version))
+    async def _time(self) -> datetime:
+        """What time it is at the first source that can tell."""
+        for source in self._sources.values():
+            try:
+                return await source.now()
+            except self._on as error:
+                missed = error
+        raise missed
 
-    def _shared_for(self, version: str) -> Shared:
-        if self._shared is None or self._shared[0] != version:
-            self._shared = (version, Shared())
-        return self._shared[1]
+    async def _ask(self, call: Call) -> Answer:
+        """What is innermost: the tool on the source that the call names."""
+        source = self._sources[call.source]
+        version = source.version()
+        ctx = source.context(call.now, self._tz)
+        value = await call.function(ctx, **call.arguments)
+        return Answer(
+            value,
+            engine=source.engine.name,
+            data_version=version,
+            as_of=format_time(ctx.moment(call.arguments.get("as_of"))),
+            source=call.source,
+            total=ctx.notes.total,
+            left_out=tuple(ctx.notes.left_out),
+            warnings=tuple(ctx.notes.warnings),
+        )
 
-    async def _clock(self, tables: Tables, version: str) -> datetime:
-        if self._now is not None:
-            return self._now
-        if self._engine.manifest.clock == "wall":
-            return datetime.now(UTC)
-        if self._newest is None or self._newest[0] != version:
-            self._newest = (
-                version,
-                await _newest(tables, _SEEN) or await _newest(tables, _PLANNED) or datetime.now(UTC),
-            )
-        return self._newest[1]
+    async def _order(self, call: Call) -> list[Choice]:
+        """The sources in their turn for *call*."""
+        names = list(self._sources)
+        if len(names) == 1:
+            return choose(call.tool, names, self._health)
+        holds: dict[str, datetime | None] = {}
+        for name in names[1:]:
+            try:
+                holds[name] = await self._sources[name].newest()
+            except self._on:
+                holds[name] = None
+        return choose(call.tool, names, self._health, needs_until=needs_until(call.arguments), holds_until=holds)
 
     def close(self) -> None:
         """Let go of the estate; later calls raise SessionClosed."""
         if not self._closed:
             self._closed = True
-            self._engine.close()
+            self.cache.clear()
+            for source in self._sources.values():
+                source.engine.close()
 
     def __enter__(self) -> Ops:
         return self
@@ -234,106 +342,24 @@ def connect(
         BadParameter: a value cannot be meant.
         EngineUnavailable: the engine is not installed, or cannot read its files.
     """
-    choose("frames", frames, ("pandas", "polars"))
-    check_flag("strict", strict)
+    choose_one("frames", frames, ("pandas", "polars"))
     zone = parse_zone(tz)
     moment = None if now is None else parse_time(now, tz=zone, name="now")
     engine = open_engine(source)
     try:
-        known = engine.tenants()
-        if (tenant is None and len(known) > 1) or (tenant is not None and tenant not in known):
-            raise TenantNeeded(tenant, known)
-        name = tenant if tenant is not None else known[0] if known else "default"
-        return Ops(engine, name, frames=frames, now=moment, tz=tz, strict=strict, user=user)
+        return Ops(engine, check_tenant(engine, tenant), frames=frames, now=moment, tz=tz, strict=strict, user=user)
     except BaseException:
         engine.close()
         raise
 
 
-async def _newest(tables: Tables, columns: Mapping[str, tuple[str, ...]]) -> datetime | None:
-    def newest(table: str, names: tuple[str, ...]) -> list[datetime]:
-        found = tables.run(tables.table(table).select(*(nw.col(name).max() for name in names)))
-        return [value for value in found.row(0) if value is not None]
+def check_tenant(engine: Engine, tenant: str | None) -> str:
+    """The tenant that is meant: the one named, or the only one.
 
-    found: list[datetime] = []
-    for table, names in columns.items():
-        if tables.has(table):
-            found += await sync.in_thread(newest, table, names)
-    return max(found, default=None)
-
-
-async def _absolute(ctx: Context, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with relative times made absolute, the CIs named by their codes, and rules read."""
-    params = dict(arguments)
-    for name, value in params.items():
-        check_text(name, value)
-    if "time_range" in params:
-        params["time_range"] = parse_range(params["time_range"], now=ctx.now, tz=ctx.tz)
-    if "as_of" in params:
-        params["as_of"] = ctx.moment(params["as_of"])
-    if params.get("where") is not None:
-        params["where"] = absolute_where(params["where"], tz=ctx.tz)
-    if params.get("ci") is not None and not isinstance(params["ci"], str):
-        params["ci"] = codes_of(params["ci"])
-    if "rule" in params:  # read here, so that the record holds the rule and not the name of a file that may change
-        params["rule"] = await sync.in_thread(_cep.read_rules, params["rule"])
-    return params
-
-
-def _completeness(value: Any, notes: Notes) -> dict[str, Any]:
-    """Whether *value* is all there is, by what the tool has noted."""
-    return {
-        "status": "truncated" if notes.left_out else COMPLETE,
-        "returned": value.height if isinstance(value, pl.DataFrame) else value.number_of_nodes(),
-        "total": notes.total,
-        "left_out": notes.left_out,
-        "warnings": notes.warnings,
-    }
-
-
-def _refuse_incomplete(record: Provenance) -> None:
-    status, left_out = record.completeness.status, record.completeness.left_out
-    if status != COMPLETE:
-        cut = tuple(f"{item['count']} {item['what']} left out by {item['why']}" for item in left_out)
-        raise IncompleteResult(record.tool, status, cut)
-
-
-def told(value: Any) -> Any:
-    """*value* as plain JSON for a record."""
-    if isinstance(value, TimeRange):
-        return str(value)
-    if isinstance(value, datetime):
-        return format_time(value)
-    if isinstance(value, Mapping):
-        return {str(key): told(inner) for key, inner in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return sorted((told(inner) for inner in value), key=repr)
-    if isinstance(value, (list, tuple)):
-        return [told(inner) for inner in value]
-    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
-
-
-def _call_id(tool: Tool[..., Any], params: Any, tenant: str, engine: str, version: str, as_of: str) -> str:
-    """The same question on the same data has the same id, so that a report is the same when it is run again.
-
-    The moment is part of the question: the code or tag that a point is shown under is the one of that moment.
+    Raises:
+        TenantNeeded: *engine* has several and none was named, or not the one named.
     """
-    text = json.dumps([tool.name, tool.version, params, tenant, engine, version, as_of], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-def _kept_place() -> Callable[[Provenance], None]:
-    """Take the next place in the order of asking, whatever the order of the answers; what is returned fills it."""
-    calls = _calls.get()
-    if calls is None:
-        return lambda record: None
-    place = len(calls)
-    calls.append(None)
-    return lambda record: calls.__setitem__(place, record)
-
-
-def recording() -> tuple[list[Provenance | None], Callable[[], None]]:
-    """Keep the provenance of each call from here on, in the order of asking, until the returned function is called."""
-    calls: list[Provenance | None] = []
-    token = _calls.set(calls)
-    return calls, lambda: _calls.reset(token)
+    known = engine.tenants()
+    if (tenant is None and len(known) > 1) or (tenant is not None and tenant not in known):
+        raise TenantNeeded(tenant, known)
+    return tenant if tenant is not None else known[0] if known else "default"

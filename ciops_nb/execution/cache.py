@@ -183,7 +183,8 @@ class Cache:
 
     async def _fly(self, call: Call) -> Answer:
         answer = await self._inner(call)
-        if answer.fallback is None:
+        # Data that changed between the question and its answer are not those that the key names.
+        if answer.fallback is None and answer.data_version == call.data_version:
             self._kept.put(call, answer)
         return answer
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -20,18 +21,24 @@ __all__ = ["Answer", "Call", "Runner"]
 _NODE_BYTES, _EDGE_BYTES = 1_400, 900
 
 
+async def _nothing(*_: Any, **__: Any) -> Any:
+    raise TypeError("this call names a question, and has no function that answers it")
+
+
 @dataclass(frozen=True)
 class Call:
     """One question, whole: equal keys mean the same answer.
 
     Attributes:
-        tool, version: Which question.
+        tool, version, edition: Which question; the edition counts how often a notebook has defined the tool anew.
         arguments: As the function takes them, times absolute.
         params: The same as plain JSON values, for records and for the key.
         tenant, user: Of whose data, and for whom.
         engine, data_version: Of the first source; None if it could not be reached, and then nothing is kept.
         source: The source that is to answer.
         ttl, timeout: Seconds that an answer may be kept, and that it may take.
+        function, now: The tool, and what time it is for it; neither is part of the question.
+        place: In the order in which a run asked.
     """
 
     tool: str
@@ -45,19 +52,23 @@ class Call:
     source: str
     ttl: float
     timeout: float | None
+    edition: int = 0
+    function: Callable[..., Awaitable[Any]] = field(default=_nothing, compare=False, repr=False)
+    now: datetime = field(default=datetime(1970, 1, 1, tzinfo=UTC), compare=False)
+    place: int | None = field(default=None, compare=False)
 
     @cached_property
     def key(self) -> str:
         """Tool and version, engine, data version, tenant, user and all parameters, as a digest."""
-        return self._digest(self.user, size=16)
+        return self._digest(self.user, self.edition, size=16)
 
     @cached_property
     def id(self) -> str:
         """The same question on the same data has the same id, whoever asks: so a report repeats byte for byte."""
-        return self._digest(None, size=6)
+        return self._digest(size=6)
 
-    def _digest(self, user: str | None, *, size: int) -> str:
-        whole = [self.tool, self.version, self.params, self.tenant, user, self.engine, self.data_version]
+    def _digest(self, *more: object, size: int) -> str:
+        whole = [self.tool, self.version, self.params, self.tenant, self.engine, self.data_version, *more]
         text = json.dumps(whole, sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 

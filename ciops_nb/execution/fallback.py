@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from ciops_nb.execution.call import Answer, Call, Runner
@@ -18,7 +18,7 @@ class Fallback:
     def __init__(
         self,
         inner: Runner,
-        order: Callable[[Call], Sequence[Choice]],
+        order: Callable[[Call], Awaitable[Sequence[Choice]]],
         health: dict[str, Health],
         on: tuple[type[Exception], ...],
     ) -> None:
@@ -26,7 +26,7 @@ class Fallback:
 
     async def __call__(self, call: Call) -> Answer:
         failures: list[tuple[str, Exception]] = []
-        for choice in self._order(call):
+        for choice in await self._order(call):
             began = time.perf_counter()
             try:
                 answer = await self._inner(call.to(choice.source))

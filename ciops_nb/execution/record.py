@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ciops_nb.execution.call import Answer, Call, Runner
 
-__all__ = ["Record", "Recorded", "Recorder"]
+__all__ = ["Record", "Recorded", "Recorder", "place_of_next"]
 
 _recorder: ContextVar[Recorder | None] = ContextVar("ciops_recorder", default=None)
 
@@ -21,6 +23,8 @@ class Recorded:
 
     call: Call
     answer: Answer
+    started_at: datetime
+    duration_ms: float
 
 
 class Recorder:
@@ -52,16 +56,27 @@ class Recorder:
         finally:
             _recorder.reset(token)
 
+    def place(self) -> int:
+        """A place in the order of asking, taken before anything is waited for."""
+        self._places.append(None)
+        return len(self._places) - 1
+
     async def ask(self, call: Call, inner: Runner) -> Answer:
         """Answer *call* from what is known, or by *inner*, and keep it at its place."""
-        place = len(self._places)
-        self._places.append(None)
+        place = self.place() if call.place is None else call.place
+        started, began = datetime.now(UTC), time.perf_counter()
         known = self._known.get(call.key)
         answer = await inner(call) if known is None else known
-        entry = self._places[place] = Recorded(call, answer)
+        entry = self._places[place] = Recorded(call, answer, started, (time.perf_counter() - began) * 1e3)
         if self._keep is not None:
             self._keep(place, entry)
         return answer
+
+
+def place_of_next() -> int | None:
+    """The place of a call that begins now in the run that is on; None if none is."""
+    recorder = _recorder.get()
+    return None if recorder is None else recorder.place()
 
 
 class Record:

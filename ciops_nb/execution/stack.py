@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from ciops_nb.execution.cache import Cache, Kept
 from ciops_nb.execution.call import Call, Runner
@@ -18,7 +18,7 @@ __all__ = ["build_runner"]
 def build_runner(
     ask: Runner,
     *,
-    order: Callable[[Call], Sequence[Choice]],
+    order: Callable[[Call], Awaitable[Sequence[Choice]]],
     health: dict[str, Health],
     on: tuple[type[Exception], ...],
     kept: Kept,

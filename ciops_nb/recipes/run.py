@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ciops_nb
-from ciops_nb.answers import COMPLETE, Provenance
+from ciops_nb.answers import COMPLETE, Provenance, record
 from ciops_nb.errors import BadParameter, UnknownTool
 from ciops_nb.estate.names import nearest
+from ciops_nb.execution.record import Recorder
 from ciops_nb.recipes.findings import Findings
+from ciops_nb.tools.params import told
 
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
@@ -93,17 +95,16 @@ async def run_recipe(ops: Ops, which: str | Recipe, params: Mapping[str, Any]) -
         UnknownTool: no recipe has that name.
         BadParameter: a parameter is missing or unknown.
     """
-    from ciops_nb.session import recording, told
-
     function = _find(which) if isinstance(which, str) else which
     name = function.__name__
     filled = _bind(name, function, ops, params)
-    calls, stop = recording()
-    try:
+    recorder = Recorder()
+    with recorder.on(), ops.trace.span("run", name):
         findings = await function(ops, **filled)
-    finally:
-        stop()
-    made = tuple(call for call in calls if call is not None)
+    made = tuple(
+        record(entry.call, entry.answer, started_at=entry.started_at, duration_ms=entry.duration_ms)
+        for entry in recorder.recorded
+    )
     shown = told(filled)
     version = made[0].data_version if made else ""
     text = json.dumps([name, shown, ops.tenant, ops.engine, version, ciops_nb.__version__], sort_keys=True)
@@ -113,7 +114,7 @@ async def run_recipe(ops: Ops, which: str | Recipe, params: Mapping[str, Any]) -
         status="done",
         params=shown,
         findings=findings,
-        calls=tuple({call.call_id: call for call in made}.values()),
+        calls=made,
         tenant=ops.tenant,
         estate=ops.name,
         data_version=version,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ciops_nb.errors import BadParameter, EngineUnavailable, ToolTimedOut
+from ciops_nb.execution.call import Call
 from ciops_nb.execution.fallback import Fallback
 from ciops_nb.execution.sources import Choice, Health, choose
 from tests.execution.calls import Clock, Engine, call
@@ -19,7 +20,11 @@ NAMES = ("live", "snapshot")
 
 def layered(engine: Engine, names: tuple[str, ...] = NAMES) -> tuple[Fallback, dict[str, Health]]:
     health = {name: Health(Clock()) for name in names}
-    return Fallback(engine, lambda asked: choose(asked.tool, names, health), health, ON), health
+
+    async def order(asked: Call) -> list[Choice]:
+        return choose(asked.tool, names, health)
+
+    return Fallback(engine, order, health, ON), health
 
 
 async def test_the_first_source_answers_without_a_label() -> None:

@@ -1,0 +1,82 @@
+"""One engine as a session asks it: the tables of one tenant, what time it is there, and what is built from its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+import narwhals.stable.v2 as nw
+
+from ciops_nb import sync
+from ciops_nb.context import Context, Shared, Spans
+from ciops_nb.engines.protocol import Engine, Tables
+
+__all__ = ["Source"]
+
+# When data was seen to be so. Plans (changes, maintenance) may lie in the future: they count where nothing else does.
+_SEEN = {
+    "metric": ("ts",), "event": ("ts",), "incident": ("opened_at", "resolved_at"),
+    "ci": ("created_at", "updated_at", "valid_from"), "ci_property": ("valid_from",), "relation": ("valid_from",),
+}  # fmt: skip
+_PLANNED = {"change": ("start_at",), "maintenance": ("start_at",)}
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is known of one state of the data."""
+
+    version: str
+    shared: Shared
+
+
+class Source:
+    """An engine, bound to a tenant."""
+
+    def __init__(self, name: str, engine: Engine, tenant: str, *, now: datetime | None, spans: Spans) -> None:
+        self.name, self.engine, self._tenant, self._now, self._spans = name, engine, tenant, now, spans
+        self._state: _State | None = None
+        self._newest: tuple[str, datetime] | None = None
+
+    def version(self) -> str:
+        """The version of the data as they are now."""
+        return self.engine.data_version()
+
+    def context(self, now: datetime, tz: tzinfo) -> Context:
+        """What a tool may reach, for one call."""
+        version = self.version()
+        if self._state is None or self._state.version != version:
+            self._state = _State(version, Shared())
+        engine = self.engine
+        return Context(
+            engine.tables(self._tenant), engine.tenants, engine.manifest, now, tz, self._state.shared, self._spans
+        )
+
+    async def now(self) -> datetime:
+        """What time it is: what the session was told, the wall clock if the estate is live, else its newest time."""
+        if self._now is not None:
+            return self._now
+        if self.engine.manifest.clock == "wall":
+            return datetime.now(UTC)
+        return await self.newest()
+
+    async def newest(self) -> datetime:
+        """Up to when there are data."""
+        version = self.version()
+        if self._newest is None or self._newest[0] != version:
+            tables = self.engine.tables(self._tenant)
+            found = await _newest(tables, _SEEN) or await _newest(tables, _PLANNED) or datetime.now(UTC)
+            self._newest = (version, found)
+        return self._newest[1]
+
+
+async def _newest(tables: Tables, columns: Mapping[str, tuple[str, ...]]) -> datetime | None:
+    def newest(table: str, names: tuple[str, ...]) -> list[datetime]:
+        found = tables.run(tables.table(table).select(*(nw.col(name).max() for name in names)))
+        return [value for value in found.row(0) if value is not None]
+
+    found: list[datetime] = []
+    for table, names in columns.items():
+        if tables.has(table):
+            found += await sync.in_thread(newest, table, names)
+    return max(found, default=None)

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ciops_nb import cep, errors, sync
     from ciops_nb.answers import provenance
+    from ciops_nb.recipes.bundle import replay
     from ciops_nb.recipes.run import recipe
     from ciops_nb.registry import tool
     from ciops_nb.session import Ops, connect
@@ -24,11 +25,12 @@ _PLACES = {
     "errors": "",
     "provenance": "answers",
     "recipe": "recipes.run",
+    "replay": "recipes.bundle",
     "sync": "",
     "tool": "registry",
 }
 
-__all__ = ["Ops", "cep", "connect", "errors", "provenance", "recipe", "sync", "tool"]
+__all__ = ["Ops", "cep", "connect", "errors", "provenance", "recipe", "replay", "sync", "tool"]
 
 
 def __getattr__(name: str) -> Any:

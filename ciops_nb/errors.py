@@ -13,6 +13,8 @@
     ├── BadRule             (ValueError)       a rule that cannot be read or replayed
     ├── EstateInvalid       (ValueError)       a folder, table or file is not what an estate needs
     │   └── BadMapping                         a mapping for an import does not fit its files
+    ├── BadBundle           (ValueError)       a saved run is missing, damaged, or not what was saved
+    ├── NotRecorded         (LookupError)      a replayed run asks what its bundle has no answer to
     ├── TenantNeeded        (ValueError)       the estate has several tenants, or not the one named
     ├── EngineUnavailable   (ConnectionError)  the rows could not be fetched
     ├── ToolTimedOut        (TimeoutError)     an answer took longer than allowed
@@ -29,6 +31,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "BadBundle",
     "BadFilter",
     "BadMapping",
     "BadParameter",
@@ -39,6 +42,7 @@ __all__ = [
     "EstateInvalid",
     "IncompleteResult",
     "ItemNotFound",
+    "NotRecorded",
     "SessionClosed",
     "TenantNeeded",
     "ToolTimedOut",
@@ -163,6 +167,31 @@ class EstateInvalid(CiopsError, ValueError):
 
 class BadMapping(EstateInvalid):
     """A mapping for an import does not fit the files it is for."""
+
+
+class BadBundle(CiopsError, ValueError):
+    """A saved run is missing, damaged, or not what was saved."""
+
+    def __init__(self, place: str, problem: str, hint: str = "") -> None:
+        super().__init__(place, problem, hint)
+        self.place, self.problem, self.hint = place, problem, hint
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}. {self.hint}".rstrip()
+
+
+class NotRecorded(CiopsError, LookupError):
+    """A replayed run asks what it was not answered when it was recorded: the recipe is another one now."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place} holds no answer to this call: the recipe or its parameters are not those that were "
+            "recorded. Run it on the estate instead."
+        )
 
 
 class TenantNeeded(CiopsError, ValueError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +27,7 @@ from ciops_nb.errors import (
 from ciops_nb.estate.times import format_time, parse_time, parse_zone
 from ciops_nb.execution.cache import Kept
 from ciops_nb.execution.call import Answer, Call, Runner
-from ciops_nb.execution.record import place_of_next
+from ciops_nb.execution.record import current
 from ciops_nb.execution.sources import Choice, Health, choose
 from ciops_nb.execution.stack import build_runner
 from ciops_nb.execution.trace import Trace
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Ops", "connect"]
 
 _FIRST = "live"  # the name of the source that a session was opened on
+_RUNS = 20  # that are remembered, with their answers
 
 
 class Ops:
@@ -77,6 +79,7 @@ class Ops:
         self._tz = parse_zone(tz)
         self._timeout: float | None = None
         self._closed = False
+        self._runs: deque[Run] = deque(maxlen=_RUNS)
         self.trace, self.cache = Trace(frames=frames), Kept(frames=frames)
         self._sources: dict[str, Source] = {}
         self._health: dict[str, Health] = {}
@@ -122,17 +125,71 @@ class Ops:
 
     @property
     def run(self) -> sync.Twin[..., Run]:
-        """Run a recipe by its name: ``await ops.run("triage", ci=..., at=...)``, or ``ops.run.sync(...)``.
+        """Run a recipe to its end: ``await ops.run("triage", ci=..., at=...)``, or ``ops.run.sync(...)``.
+
+        Beside the recipe's own parameters it takes *resume* (an earlier run, a saved one, or the folder where one was
+        recorded: what was answered there is not asked again) and *record* (a new folder where each answer is written
+        down as it comes).
 
         Returns:
-            A Run with status, findings, calls and ``report(path)``.
+            A Run with status, findings, calls, trace, ``report(path)`` and ``save(path)``. One that failed is returned
+            too: its findings raise what went wrong.
         """
         from ciops_nb.recipes.run import run_recipe
 
-        async def run(recipe: str | Callable[..., Coroutine[Any, Any, Any]], **params: Any) -> Run:
-            return await run_recipe(self, recipe, params)
+        async def run(recipe: Any, /, *, resume: Any = None, record: Any = None, **params: Any) -> Run:
+            return await run_recipe(self, recipe, params, resume=resume, record=record)
 
         return sync.twin(run)
+
+    def start(self, recipe: Any, /, *, resume: Any = None, record: Any = None, **params: Any) -> Run:
+        """Start a recipe and return at once: the run can be awaited, watched (``run.progress``) and cancelled.
+
+        Takes what ``run`` takes.
+        """
+        from ciops_nb.recipes.run import begin
+
+        return sync.run(begin(self, recipe, params, resume=resume, record=record))
+
+    def compare(self, left: Run, right: Run) -> Any:
+        """What differs between two runs, call by call.
+
+        Returns:
+            A frame with place, tool, params (JSON), status (same, differs, only_left, only_right) and what (the first
+            difference), in the order of asking; the last row, whose tool is null, compares the findings.
+        """
+        from ciops_nb.recipes.run import compare
+
+        found = compare(left, right)
+        return found if self._frames == "polars" else to_pandas(found)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The latest runs of this session, those that failed or were cancelled among them."""
+        return tuple(self._runs)
+
+    def remember(self, run: Run) -> None:
+        """Keep *run* among the latest."""
+        self._runs.append(run)
+
+    async def now(self) -> datetime:
+        """What time it is: that of the run that is on, else at the first source that can tell."""
+        recorder = current()
+        if recorder is not None:
+            return recorder.now
+        for source in self._sources.values():
+            try:
+                return await source.now()
+            except self._on as error:
+                missed = error
+        raise missed
+
+    def data_version(self) -> str | None:
+        """A short text that differs whenever the data does; None if the source cannot be reached and another can."""
+        try:
+            return self._first.version()
+        except self._on:
+            return None
 
     def fall_back_to(
         self,
@@ -210,9 +267,14 @@ class Ops:
 
     async def call_tool(self, tool: Tool[..., Any], arguments: Mapping[str, Any]) -> Any:
         """Ask *tool* through all layers, and put its provenance on the answer."""
-        started, began, place = datetime.now(UTC), time.perf_counter(), place_of_next()
-        call = await self._call(tool, arguments, place)
-        answer = await self._runner(call)
+        started, began, recorder = datetime.now(UTC), time.perf_counter(), current()
+        place = None if recorder is None else recorder.place(tool.name)
+        try:
+            call = await self._call(tool, arguments, place)
+            answer = await self._runner(call)
+        finally:
+            if recorder is not None and place is not None:
+                recorder.give_up(place)
         if self._strict and answer.status != COMPLETE:
             cut = tuple(f"{item['count']} {item['what']} left out by {item['why']}" for item in answer.left_out)
             raise IncompleteResult(tool.name, answer.status, cut)
@@ -222,11 +284,7 @@ class Ops:
     async def _call(self, tool: Tool[..., Any], arguments: Mapping[str, Any], place: int | None = None) -> Call:
         if self._closed:
             raise SessionClosed(self.source)
-        now = await self._time()
-        try:
-            version = self._first.version()
-        except self._on:
-            version = None
+        now = await self.now()
         known = await absolute(arguments, now=now, tz=self._tz)
         return Call(
             tool.name,
@@ -236,7 +294,7 @@ class Ops:
             tenant=self.tenant,
             user=self.user,
             engine=self._first.engine.name,
-            data_version=version,
+            data_version=self.data_version(),
             source=_FIRST,
             ttl=tool.ttl,
             timeout=tool.timeout if self._timeout is None else self._timeout,
@@ -245,15 +303,6 @@ class Ops:
             now=now,
             place=place,
         )
-
-    async def _time(self) -> datetime:
-        """What time it is at the first source that can tell."""
-        for source in self._sources.values():
-            try:
-                return await source.now()
-            except self._on as error:
-                missed = error
-        raise missed
 
     async def _ask(self, call: Call) -> Answer:
         """What is innermost: the tool on the source that the call names."""

@@ -69,8 +69,7 @@ class Call:
 
     def _digest(self, *more: object, size: int) -> str:
         whole = [self.tool, self.version, self.params, self.tenant, self.engine, self.data_version, *more]
-        text = json.dumps(whole, sort_keys=True, ensure_ascii=False)
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
+        return hashlib.blake2b(json.dumps(whole, sort_keys=True).encode(), digest_size=size).hexdigest()
 
     def to(self, source: str) -> Call:
         """The same question for another source."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from ciops_nb.execution.call import Answer, Call, Runner
 
-__all__ = ["Record", "Recorded", "Recorder", "place_of_next"]
+__all__ = ["Record", "Recorded", "Recorder", "current"]
 
 _recorder: ContextVar[Recorder | None] = ContextVar("ciops_recorder", default=None)
 
@@ -31,21 +31,37 @@ class Recorder:
     """The calls of one run in the order of asking, whatever the order of the answers.
 
     Args:
+        now: What time it is for all calls of the run: relative times mean the same from its first call to its last.
         known: Answers by the keys of their calls, given instead of asking.
         keep: Told of each call when it is answered, such as to write it down.
     """
 
     def __init__(
-        self, known: Mapping[str, Answer] | None = None, keep: Callable[[int, Recorded], Any] | None = None
+        self,
+        now: datetime,
+        *,
+        known: Mapping[str, Answer] | None = None,
+        keep: Callable[[int, Recorded], Any] | None = None,
     ) -> None:
-        self._known, self._keep = dict(known or {}), keep
-        self._places: list[Recorded | None] = []
+        self.now = now
+        self._known, self.keep = dict(known or {}), keep
+        self._places: list[Recorded | str | None] = []
 
     @property
     def recorded(self) -> tuple[Recorded, ...]:
         """The calls that were answered, each once, in the order in which they were first asked."""
-        found = {entry.call.key: entry for entry in reversed(self._places) if entry is not None}
+        found = {entry.call.key: entry for entry in reversed(self._places) if isinstance(entry, Recorded)}
         return tuple(reversed(found.values()))
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The tools that were asked and have not answered yet."""
+        return tuple(entry for entry in self._places if isinstance(entry, str))
+
+    @property
+    def asked(self) -> int:
+        """How many calls there were, answered or not."""
+        return len(self._places)
 
     @contextmanager
     def on(self) -> Iterator[Recorder]:
@@ -56,27 +72,35 @@ class Recorder:
         finally:
             _recorder.reset(token)
 
-    def place(self) -> int:
+    def place(self, tool: str) -> int:
         """A place in the order of asking, taken before anything is waited for."""
-        self._places.append(None)
+        self._places.append(tool)
         return len(self._places) - 1
+
+    def add(self, entry: Recorded) -> None:
+        """Take in a call that was recorded before."""
+        self._places.append(entry)
+
+    def give_up(self, place: int) -> None:
+        """The call of that place was not answered."""
+        if isinstance(self._places[place], str):
+            self._places[place] = None
 
     async def ask(self, call: Call, inner: Runner) -> Answer:
         """Answer *call* from what is known, or by *inner*, and keep it at its place."""
-        place = self.place() if call.place is None else call.place
+        place = self.place(call.tool) if call.place is None else call.place
         started, began = datetime.now(UTC), time.perf_counter()
         known = self._known.get(call.key)
         answer = await inner(call) if known is None else known
         entry = self._places[place] = Recorded(call, answer, started, (time.perf_counter() - began) * 1e3)
-        if self._keep is not None:
-            self._keep(place, entry)
+        if self.keep is not None:
+            self.keep(place, entry)
         return answer
 
 
-def place_of_next() -> int | None:
-    """The place of a call that begins now in the run that is on; None if none is."""
-    recorder = _recorder.get()
-    return None if recorder is None else recorder.place()
+def current() -> Recorder | None:
+    """The recorder of the run that is on; None if none is."""
+    return _recorder.get()
 
 
 class Record:

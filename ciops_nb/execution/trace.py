@@ -134,8 +134,11 @@ class Trace:
         self._spans.clear()
         self._dropped = 0
 
-    def frame(self) -> Any:
+    def frame(self, *, root: str | None = None) -> Any:
         """The spans.
+
+        Args:
+            root: Only the span with this id and what was done inside of it.
 
         Returns:
             A frame with span_id, parent_id, kind (run, step, tool, query), name, start_at, duration_ms, rows, bytes,
@@ -143,11 +146,10 @@ class Trace:
             the order of starting.
         """
         spans = sorted(self._spans, key=lambda span: (span.start_ns, span.span_id))
-        columns: dict[str, Any] = {
-            field.name: [getattr(span, field.name) for span in spans]
-            for field in fields(Span)
-            if field.name != "thread"
-        }
+        if root is not None:
+            spans = _inside(spans, root)
+        names = [field.name for field in fields(Span) if field.name != "thread"]
+        columns: dict[str, Any] = {name: [getattr(span, name) for span in spans] for name in names}
         schema: dict[str, Any] = dict.fromkeys(columns, pl.String()) | {
             "start_ns": pl.Int64(), "duration_ns": pl.Int64(), "rows": pl.Int64(), "bytes": pl.Int64(),
             "cached": pl.Boolean(), "retries": pl.Int64(),
@@ -216,6 +218,16 @@ class Trace:
     def __repr__(self) -> str:
         lost = f", {self._dropped} older ones let go" if self._dropped else ""
         return f"<{len(self)} spans{lost}>"
+
+
+def _inside(spans: list[Span], root: str) -> list[Span]:
+    """The span *root* and what was done inside of it; *spans* are in the order of starting."""
+    ids, found = {root}, []
+    for span in spans:
+        if span.span_id == root or span.parent_id in ids:
+            ids.add(span.span_id)
+            found.append(span)
+    return found
 
 
 class Traced:

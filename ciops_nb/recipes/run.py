@@ -1,29 +1,36 @@
-"""Running a recipe: from its name and parameters to a run with findings and the record of every call."""
+"""Running a recipe: from its name and parameters to a run, which can be watched, cancelled, resumed and compared."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import polars as pl
 
 import ciops_nb
+from ciops_nb import sync
 from ciops_nb.answers import COMPLETE, Provenance, record
 from ciops_nb.errors import BadParameter, UnknownTool
 from ciops_nb.estate.names import nearest
-from ciops_nb.execution.record import Recorder
+from ciops_nb.execution.keep import difference
+from ciops_nb.execution.record import Recorded, Recorder
 from ciops_nb.recipes.findings import Findings
 from ciops_nb.tools.params import told
 
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
 
-__all__ = ["Run", "all_recipes", "recipe", "run_recipe"]
+__all__ = ["Progress", "Run", "all_recipes", "begin", "compare", "find_recipe", "recipe", "run_recipe"]
 
 Recipe: TypeAlias = Callable[..., Coroutine[Any, Any, Findings]]
+Status = Literal["running", "done", "failed", "cancelled"]
 
 _recipes: dict[str, Recipe] = {}
 
@@ -31,12 +38,17 @@ _recipes: dict[str, Recipe] = {}
 def recipe(function: Recipe) -> Recipe:
     """Make an async function ``(ops, ..., *, ...) -> Findings`` a recipe under its own name.
 
+    Defined again in the same place, as when the cell of a notebook is run again, it takes the place of what was there.
+
     Raises:
-        TypeError: the name is taken, or there is no docstring.
+        TypeError: the name is taken, it is not an async function, or there is no docstring.
     """
     name = function.__name__
-    if name in _recipes:
-        raise TypeError(f"there is a recipe {name!r} already, in {_recipes[name].__module__}")
+    there = _recipes.get(name)
+    if there is not None and (there.__module__, there.__qualname__) != (function.__module__, function.__qualname__):
+        raise TypeError(f"there is a recipe {name!r} already, in {there.__module__}")
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"recipe {name}: write it as async def")
     if not function.__doc__:
         raise TypeError(f"recipe {name}: write a docstring")
     _recipes[name] = function
@@ -51,26 +63,144 @@ def all_recipes() -> dict[str, Recipe]:
     return dict(sorted(_recipes.items()))
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a recipe found, and the provenance of every call it made, in the order of asking."""
+def find_recipe(name: str) -> Recipe:
+    """The recipe called *name*.
 
-    id: str
-    recipe: str
-    status: str
-    params: Mapping[str, Any]
-    findings: Findings
-    calls: tuple[Provenance, ...]
-    tenant: str
-    estate: str
-    data_version: str
-    engine: str
-    ciops_version: str
+    Raises:
+        UnknownTool: there is none.
+    """
+    known = all_recipes()
+    if name not in known:
+        raise UnknownTool(name, nearest(name, known), f"There are: {', '.join(known)}.")
+    return known[name]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: calls asked and answered, and the tools that are being waited for."""
+
+    asked: int
+    answered: int
+    waiting: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.answered} of {self.asked} calls answered" + (
+            f", waiting for {', '.join(dict.fromkeys(self.waiting))}" if self.waiting else ""
+        )
+
+
+class Run:
+    """What a recipe asked, was answered and found. One that was started can be awaited, watched and cancelled.
+
+    Attributes:
+        id: The same for the same recipe, parameters and data.
+        recipe, params: What was run, with defaults filled in and as plain JSON.
+        tenant, estate, engine, data_version: On what.
+        ciops_version: By which release.
+        status: running, done, failed or cancelled. A run that did not end well keeps the calls that did.
+        error: What made it fail, else None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        recorder: Recorder,
+        *,
+        tenant: str,
+        estate: str,
+        engine: str,
+        data_version: str | None,
+        ciops_version: str = ciops_nb.__version__,
+    ) -> None:
+        self.recipe, self.params, self.recorder = name, params, recorder
+        self.tenant, self.estate, self.engine, self.data_version = tenant, estate, engine, data_version
+        self.ciops_version = ciops_version
+        self.status: Status = "running"
+        self.error: BaseException | None = None
+        self._findings: Findings | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._spans: Callable[[], Any] | None = None
+
+    @property
+    def id(self) -> str:
+        text = json.dumps(
+            [self.recipe, self.params, self.tenant, self.engine, self.data_version, self.ciops_version], sort_keys=True
+        )
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+    @property
+    def findings(self) -> Findings:
+        """What it found.
+
+        Raises:
+            BadParameter: it still runs, or was cancelled.
+            The error of the recipe: it failed.
+        """
+        if self._findings is not None:
+            return self._findings
+        if self.error is not None:
+            raise self.error
+        hint = "Await it" if self.status == "running" else "Run it again with resume=run: what was answered is kept"
+        raise BadParameter("run", f"{self.recipe} {self.id}", f"is {self.status} and has no findings", hint)
+
+    @property
+    def now(self) -> datetime:
+        """What time it was for the run."""
+        return self.recorder.now
+
+    @property
+    def recorded(self) -> tuple[Recorded, ...]:
+        """The calls that were answered, with their answers, in the order of asking."""
+        return self.recorder.recorded
+
+    @property
+    def calls(self) -> tuple[Provenance, ...]:
+        """The provenance of each call that was answered, in the order of asking."""
+        return tuple(
+            record(entry.call, entry.answer, started_at=entry.started_at, duration_ms=entry.duration_ms)
+            for entry in self.recorded
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        waiting = self.recorder.waiting
+        return Progress(self.recorder.asked, self.recorder.asked - len(waiting), waiting)
 
     @property
     def completeness(self) -> str:
-        """``complete`` if every call was, else the first other status."""
-        return next((call.completeness.status for call in self.calls if call.completeness.status != COMPLETE), COMPLETE)
+        """``complete`` if every call was, else the first other status; ``partial`` if it did not come to its end."""
+        if self.status != "done":
+            return "partial"
+        return next((entry.answer.status for entry in self.recorded if entry.answer.status != COMPLETE), COMPLETE)
+
+    @property
+    def trace(self) -> Any:
+        """The spans of this run, as ``ops.trace.frame()`` gives those of the session."""
+        if self._spans is None:
+            raise BadParameter("run", f"{self.recipe} {self.id}", "was read from a file that holds no spans", "Run it")
+        return self._spans()
+
+    @property
+    def wait(self) -> sync.Twin[..., Run]:
+        """Wait until it has ended, however it ends: ``await run.wait()`` or ``await run``, or ``run.wait.sync()``."""
+
+        async def wait() -> Run:
+            if self.task is not None:
+                await asyncio.wait([self.task])
+            return self
+
+        return sync.twin(wait)
+
+    def __await__(self) -> Generator[Any, Any, Run]:
+        return self.wait().__await__()
+
+    def cancel(self) -> None:
+        """Ask it to stop, from any thread; it is over once it has cleaned up. What was answered is kept."""
+        task = self.task
+        if task is not None and not task.done():
+            task.get_loop().call_soon_threadsafe(task.cancel)
 
     def report(self, path: str | Path) -> Path:
         """Write the report as one HTML file that reads without scripts and without a network.
@@ -84,50 +214,94 @@ class Run:
         written: Path = importlib.import_module("ciops_nb.views.report").write(self, Path(path))
         return written
 
+    def save(self, path: str | Path) -> Path:
+        """Write the run as one file, with all answers, that ``ciops_nb.replay`` runs again without the estate.
+
+        Equal runs give equal bytes; a file that was there is replaced when the new one is whole.
+
+        Raises:
+            BadParameter: the file cannot be written there, or a part of the findings cannot be written down.
+        """
+        from ciops_nb.recipes.bundle import save
+
+        return save(self, Path(path))
+
+    def end(self, status: Status, findings: Findings | None = None, error: BaseException | None = None) -> None:
+        """Say how it ended."""
+        self.status, self._findings, self.error = status, findings, error
+
+    async def carry_out(self, ops: Ops, function: Recipe, params: Mapping[str, Any]) -> None:
+        """Run *function*, and note how it ended."""
+        try:
+            with self.recorder.on(), ops.trace.span("run", self.recipe) as span:
+                self._spans = lambda: ops.trace.frame(root=span.id)
+                found = await function(ops, **params)
+                if not isinstance(found, Findings):
+                    raise TypeError(f"recipe {self.recipe} returned a {type(found).__name__}, not Findings")
+        except asyncio.CancelledError:
+            self.end("cancelled")
+        except Exception as error:  # noqa: BLE001  whatever a recipe raises is how it failed, and is raised by findings
+            self.end("failed", error=error)
+        else:
+            self.end("done", found)
+
     def __repr__(self) -> str:
-        return f"<Run {self.id} of {self.recipe}: {self.status}, {len(self.calls)} calls, {self.completeness}>"
+        calls = f"{len(self.recorded)} calls"
+        if self.status == "running":
+            return f"<Run {self.id} of {self.recipe}: running, {self.progress}>"
+        failed = f", {type(self.error).__name__}: {self.error}" if self.error is not None else ""
+        return f"<Run {self.id} of {self.recipe}: {self.status}, {calls}, {self.completeness}{failed}>"
 
 
-async def run_recipe(ops: Ops, which: str | Recipe, params: Mapping[str, Any]) -> Run:
-    """Run a recipe on a session.
+async def begin(
+    ops: Ops, which: str | Recipe, params: Mapping[str, Any], *, resume: Any = None, record: Any = None
+) -> Run:
+    """Start a recipe on a session, on the home loop.
+
+    Args:
+        ops: The session.
+        which: The name of a recipe, or the function itself.
+        params: Its parameters.
+        resume: A run, the file or the folder of one: what was answered there is not asked again.
+        record: A new folder where each answer is written down as it comes.
 
     Raises:
         UnknownTool: no recipe has that name.
-        BadParameter: a parameter is missing or unknown.
+        BadParameter: a parameter is missing or unknown, or *record* cannot be made.
+        BadBundle: *resume* cannot be read.
     """
-    function = _find(which) if isinstance(which, str) else which
+    from ciops_nb.recipes.bundle import Journal, earlier
+
+    function = find_recipe(which) if isinstance(which, str) else which
     name = function.__name__
     filled = _bind(name, function, ops, params)
-    recorder = Recorder()
-    with recorder.on(), ops.trace.span("run", name):
-        findings = await function(ops, **filled)
-    made = tuple(
-        record(entry.call, entry.answer, started_at=entry.started_at, duration_ms=entry.duration_ms)
-        for entry in recorder.recorded
-    )
-    shown = told(filled)
-    version = made[0].data_version if made else ""
-    text = json.dumps([name, shown, ops.tenant, ops.engine, version, ciops_nb.__version__], sort_keys=True)
-    return Run(
-        id=hashlib.blake2b(text.encode(), digest_size=6).hexdigest(),
-        recipe=name,
-        status="done",
-        params=shown,
-        findings=findings,
-        calls=made,
-        tenant=ops.tenant,
-        estate=ops.name,
-        data_version=version,
-        engine=ops.engine,
-        ciops_version=ciops_nb.__version__,
-    )
+    before = None if resume is None else earlier(resume)
+    now = await ops.now() if before is None else before.now
+    known = {entry.call.key: entry.answer for entry in before.recorded} if before is not None else {}
+    run = Run(
+        name, told(filled), Recorder(now, known=known), tenant=ops.tenant, estate=ops.name, engine=ops.engine,
+        data_version=ops.data_version(),
+    )  # fmt: skip
+    if record is not None:
+        run.recorder.keep = Journal(Path(record), run).write
+    ops.remember(run)
+    run.task = asyncio.create_task(run.carry_out(ops, function, filled), name=name)
+    return run
 
 
-def _find(name: str) -> Recipe:
-    known = all_recipes()
-    if name not in known:
-        raise UnknownTool(name, nearest(name, known), f"There are: {', '.join(known)}.")
-    return known[name]
+async def run_recipe(
+    ops: Ops, which: str | Recipe, params: Mapping[str, Any], *, resume: Any = None, record: Any = None
+) -> Run:
+    """Run a recipe to its end; cancelling the caller cancels the run. Arguments and errors as ``begin``."""
+    run = await begin(ops, which, params, resume=resume, record=record)
+    assert run.task is not None
+    try:
+        await asyncio.wait([run.task])
+    except asyncio.CancelledError:
+        run.task.cancel()
+        await asyncio.wait([run.task])
+        raise
+    return run
 
 
 def _bind(name: str, function: Recipe, ops: Ops, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,10 +310,52 @@ def _bind(name: str, function: Recipe, ops: Ops, params: Mapping[str, Any]) -> d
     for key in params:
         if key not in known:
             near = nearest(key, known) or known
-            raise BadParameter(key, params[key], f"recipe {name!r} has no such parameter", f"It has {', '.join(near)}")
-    for key in known:
-        if key not in params and signature.parameters[key].default is inspect.Parameter.empty:
-            raise BadParameter(key, None, f"recipe {name!r} needs it", f"Pass {key}=…")
-    bound = signature.bind(ops, **params)
+            raise BadParameter(key, params[key], f"recipe {name} has no such parameter", f"Use {' or '.join(near)}")
+    try:
+        bound = signature.bind(ops, **params)
+    except TypeError as error:
+        raise BadParameter(name, dict(params), f"needs it differently: {error}", f"It takes {signature}") from None
     bound.apply_defaults()
     return dict(list(bound.arguments.items())[1:])
+
+
+# ── comparing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def compare(left: Run, right: Run) -> pl.DataFrame:
+    """What differs between two runs, call by call: of the same question (tool and parameters) the answers.
+
+    Returns:
+        A frame with place, tool, params (JSON), status (same, differs, only_left, only_right) and what (the first
+        difference), in the order of asking; a last row with tool null compares the findings.
+    """
+    sides = [{(entry.call.tool, _params(entry)): entry for entry in run.recorded} for run in (left, right)]
+    rows: list[tuple[Any, ...]] = []
+    for place, key in enumerate(dict.fromkeys([*sides[0], *sides[1]]), start=1):
+        one, other = sides[0].get(key), sides[1].get(key)
+        if one is None or other is None:
+            status, what = ("only_right" if one is None else "only_left"), None
+        else:
+            what = difference(one.answer, other.answer)
+            status = "same" if what is None else "differs"
+        rows.append((place, *key, status, what))
+    what = _findings_differ(left, right)
+    rows.append((len(rows) + 1, None, None, "same" if what is None else "differs", what))
+    schema = {"place": pl.Int64(), **dict.fromkeys(("tool", "params", "status", "what"), pl.String())}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _params(entry: Recorded) -> str:
+    return json.dumps(entry.call.params, sort_keys=True)
+
+
+def _findings_differ(left: Run, right: Run) -> str | None:
+    if left.status != right.status:
+        return f"the run is {left.status} against {right.status}"
+    if left.status != "done":
+        return None
+    ours, theirs = ([statement.text for statement in run.findings.all_statements()] for run in (left, right))
+    for number, (a, b) in enumerate(zip(ours, theirs, strict=False)):
+        if a != b:
+            return f"statement {number}: {a!r} against {b!r}" if number else f"headline: {a!r} against {b!r}"
+    return None if len(ours) == len(theirs) else f"{len(ours)} statements against {len(theirs)}"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from ciops_nb.execution.record import Record, Recorder
 from tests.execution.calls import FRAME, Engine, answer, call
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
 
 async def test_calls_are_kept_in_the_order_of_asking_each_once() -> None:
     gate = asyncio.get_running_loop().create_future()
     record = Record(Engine(live=[gate]))
-    with Recorder().on() as kept:
+    with Recorder(NOW).on() as kept:
         slow = asyncio.ensure_future(record(call("slow")))
         await asyncio.sleep(0)
         await record(call("quick"))
@@ -26,7 +29,7 @@ async def test_calls_are_kept_in_the_order_of_asking_each_once() -> None:
 
 async def test_what_is_known_is_not_asked() -> None:
     engine = Engine()
-    with Recorder({call("known").key: answer(FRAME.head(1))}).on() as kept:
+    with Recorder(NOW, known={call("known").key: answer(FRAME.head(1))}).on() as kept:
         known, other = await Record(engine)(call("known")), await Record(engine)(call("other"))
 
     assert (1, 2, ["other"]) == (known.rows, other.rows, [asked.tool for asked in engine.asked])
@@ -35,7 +38,7 @@ async def test_what_is_known_is_not_asked() -> None:
 
 async def test_a_call_that_failed_is_not_kept_and_the_others_are() -> None:
     record = Record(Engine(live=[FRAME, LookupError("gone")]))
-    with Recorder().on() as kept:
+    with Recorder(NOW).on() as kept:
         await record(call("a"))
         with pytest.raises(LookupError):
             await record(call("b"))
@@ -44,7 +47,7 @@ async def test_a_call_that_failed_is_not_kept_and_the_others_are() -> None:
 
 
 async def test_outside_of_a_run_nothing_is_kept() -> None:
-    with Recorder().on() as kept:
+    with Recorder(NOW).on() as kept:
         pass
     await Record(Engine())(call())
 

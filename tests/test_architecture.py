@@ -38,7 +38,7 @@ BELOW = {
         "tools",
         "source",
     },
-    "recipes": {"errors", "sync", "estate", "answers", "execution", "engines", "tools", "session"},
+    "recipes": {"errors", "sync", "estate", "answers", "present", "execution", "engines", "tools", "session"},
     "views": {"errors", "estate", "answers", "recipes"},
     "cli": {"errors", "estate", "recipes", "registry", "tools", "views"},
 }
@@ -50,7 +50,7 @@ LIBRARIES = {
     "anywidget": {"views"},
     "jinja2": {"views"},
     "duckdb": {"engines"},
-    "networkx": {"tools", "topology", "context", "recipes", "views"},
+    "networkx": {"tools", "topology", "context", "execution", "recipes", "views"},
     "pydantic": {"cep"},
     "yaml": {"cep"},
     "greenlet": {"sync"},

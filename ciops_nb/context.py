@@ -21,7 +21,8 @@ from ciops_nb.estate.manifest import Manifest
 from ciops_nb.estate.times import TimeRange, parse_range, parse_time
 
 __all__ = [
-    "Context", "Frame", "Graph", "Notes", "Shared", "Spans", "check_count", "check_flag", "check_text", "choose", "several",
+    "Context", "Frame", "Graph", "Notes", "Shared", "Spans", "check_count", "check_flag", "check_text", "choose",
+    "several",
 ]  # fmt: skip
 
 T = TypeVar("T")

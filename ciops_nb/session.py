@@ -13,6 +13,7 @@ import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.answers import COMPLETE, attach, record
+from ciops_nb.context import check_flag
 from ciops_nb.context import choose as choose_one
 from ciops_nb.engines.protocol import Engine
 from ciops_nb.engines.select import open_engine
@@ -286,6 +287,7 @@ class Ops:
             raise SessionClosed(self.source)
         now = await self.now()
         known = await absolute(arguments, now=now, tz=self._tz)
+        moment = known.get("as_of", now)
         return Call(
             tool.name,
             tool.version,
@@ -299,6 +301,8 @@ class Ops:
             ttl=tool.ttl,
             timeout=tool.timeout if self._timeout is None else self._timeout,
             edition=tool.edition,
+            as_of=format_time(moment),
+            live=moment is now and current() is None and self._first.live,
             function=tool.function,
             now=now,
             place=place,
@@ -314,7 +318,7 @@ class Ops:
             value,
             engine=source.engine.name,
             data_version=version,
-            as_of=format_time(ctx.moment(call.arguments.get("as_of"))),
+            as_of=call.as_of,
             source=call.source,
             total=ctx.notes.total,
             left_out=tuple(ctx.notes.left_out),
@@ -391,6 +395,7 @@ def connect(
         BadParameter: a value cannot be meant.
         EngineUnavailable: the engine is not installed, or cannot read its files.
     """
+    check_flag("strict", strict)
     choose_one("frames", frames, ("pandas", "polars"))
     zone = parse_zone(tz)
     moment = None if now is None else parse_time(now, tz=zone, name="now")

@@ -52,11 +52,16 @@ class Source:
             engine.tables(self._tenant), engine.tenants, engine.manifest, now, tz, self._state.shared, self._spans
         )
 
+    @property
+    def live(self) -> bool:
+        """Whether time goes on here: nobody said what time it is, and the estate is not frozen."""
+        return self._now is None and self.engine.manifest.clock == "wall"
+
     async def now(self) -> datetime:
         """What time it is: what the session was told, the wall clock if the estate is live, else its newest time."""
         if self._now is not None:
             return self._now
-        if self.engine.manifest.clock == "wall":
+        if self.live:
             return datetime.now(UTC)
         return await self.newest()
 

@@ -36,6 +36,8 @@ class Call:
         tenant, user: Of whose data, and for whom.
         engine, data_version: Of the first source; None if it could not be reached, and then nothing is kept.
         source: The source that is to answer.
+        as_of, live: The moment that is looked at. If it is the now of a live source, an answer that is not older than
+            its ttl will do; all others are for one moment only.
         ttl, timeout: Seconds that an answer may be kept, and that it may take.
         function, now: The tool, and what time it is for it; neither is part of the question.
         place: In the order in which a run asked.
@@ -53,22 +55,28 @@ class Call:
     ttl: float
     timeout: float | None
     edition: int = 0
+    as_of: str = ""
+    live: bool = False
     function: Callable[..., Awaitable[Any]] = field(default=_nothing, compare=False, repr=False)
     now: datetime = field(default=datetime(1970, 1, 1, tzinfo=UTC), compare=False)
     place: int | None = field(default=None, compare=False)
 
     @cached_property
     def key(self) -> str:
-        """Tool and version, engine, data version, tenant, user and all parameters, as a digest."""
-        return self._digest(self.user, self.edition, size=16)
+        """Tool and version, engine, data version, tenant, user, all parameters and the moment, as a digest."""
+        params = {name: value for name, value in self.params.items() if name != "as_of"}
+        return self._digest(params, "now" if self.live else self.as_of, self.user, self.edition, size=16)
 
     @cached_property
     def id(self) -> str:
-        """The same question on the same data has the same id, whoever asks: so a report repeats byte for byte."""
-        return self._digest(size=6)
+        """The same question on the same data has the same id, whoever asks: so a report repeats byte for byte.
+
+        The moment is part of the question: the code or tag that a point is shown under is the one of that moment.
+        """
+        return self._digest(self.params, self.as_of, size=6)
 
     def _digest(self, *more: object, size: int) -> str:
-        whole = [self.tool, self.version, self.params, self.tenant, self.engine, self.data_version, *more]
+        whole = [self.tool, self.version, self.tenant, self.engine, self.data_version, *more]
         return hashlib.blake2b(json.dumps(whole, sort_keys=True).encode(), digest_size=size).hexdigest()
 
     def to(self, source: str) -> Call:

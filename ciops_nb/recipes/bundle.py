@@ -79,7 +79,8 @@ def _entry(entry: Recorded) -> tuple[dict[str, Any], bytes, str]:
     written = frozen(answer.value)
     told = {
         "tool": call.tool, "version": call.version, "params": to_json(call.params), "tenant": call.tenant,
-        "user": call.user, "engine": call.engine, "data_version": call.data_version, "source": call.source,
+        "user": call.user, "as_of": call.as_of, "engine": call.engine, "data_version": call.data_version,
+        "source": call.source,
         "answer": {
             "kind": written.kind, "json_columns": list(written.json_columns), "engine": answer.engine,
             "data_version": answer.data_version, "as_of": answer.as_of, "source": answer.source, "total": answer.total,
@@ -375,7 +376,7 @@ def _recorded(told: Mapping[str, Any], data: bytes, now: datetime) -> Recorded:
     params = from_json(told["params"])
     call = Call(
         told["tool"], told["version"], params, params, tenant=told["tenant"], user=told["user"], engine=told["engine"],
-        data_version=told["data_version"], source=told["source"], ttl=0.0, timeout=None, now=now,
+        data_version=told["data_version"], source=told["source"], as_of=told["as_of"], ttl=0.0, timeout=None, now=now,
     )  # fmt: skip
     return Recorded(call, answer, now, 0.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -69,12 +70,15 @@ async def history_recent(
         raise BadParameter("min_severity", min_severity, "is not a severity", "Give a whole number from 1 to 5")
     ids = await scope_ids(ctx, ci, where)
     span = ctx.range(time_range)
-    parts = []
+    known = []
     for kind in dict.fromkeys(asked):
         if not ctx.tables.has(kind):
             ctx.warn(f"this estate has no table {kind!r}: nothing is known of it")
             continue
-        parts.append(_shape(await ctx.run(_records(ctx, kind, ids, span)), kind))
+        known.append(kind)
+    # All are written before any is asked: one that is asked may keep others from being written on its connection.
+    queries = [ctx.run(_records(ctx, kind, ids, span)) for kind in known]
+    parts = [_shape(rows, kind) for rows, kind in zip(await asyncio.gather(*queries), known, strict=True)]
     schema = {name: DTYPES[kind] for name, kind in _COLUMNS.items()}
     rows = (
         pl.concat(parts)

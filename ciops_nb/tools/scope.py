@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -62,8 +63,11 @@ class CiIndex:
 
     def ids(self, code: str) -> list[str]:
         """Every id that ever had *code*."""
-        column = self.versions["ci_id"]
-        return sorted({column[row] for row in self._by("ci_code").get(code, ())})
+        return sorted({self._ids[row] for row in self._by("ci_code").get(code, ())})
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        return self.versions["ci_id"].to_list()
 
     def near(self, key: str, value: str) -> tuple[str, ...]:
         return nearest(value, self._by(key))

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["Ops", "connect"]
 
 _FIRST = "live"  # the name of the source that a session was opened on
-_RUNS = 20  # that are remembered, with their answers
+_RUNS = 5  # that are remembered, with their answers
 
 
 class Ops:

@@ -1,4 +1,4 @@
-"""The command line: ``ciops-nb demo``, ``run``, ``generate``, ``import tables``, ``check`` and ``tools``."""
+"""The command line: ``ciops-nb demo``, ``run``, ``verify``, ``generate``, ``import tables``, ``check``, ``tools``."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def run(
         typer.Option(metavar="NAME=VALUE", help="A parameter of the recipe; may be given several times."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this HTML file.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the run with all its answers to this .ciops file.")] = None,
 ) -> None:
     """Run a recipe and print what it found.
 
@@ -63,7 +64,33 @@ def run(
 
     The command ciops-nb tools lists the recipes with their parameters.
     """
-    _print_run(_triage(estate, tenant, recipe, dict(_param(text) for text in param or ())), out)
+    made = _triage(estate, tenant, recipe, dict(_param(text) for text in param or ()))
+    saved = None if save is None else made.save(save)  # before it is printed: a run that failed raises there
+    _print_run(made, out)
+    if saved is not None:
+        _out.print(f"Saved: {escape(visible(str(saved)))}")
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A report, or a run saved as .ciops.")],
+    estate: Annotated[
+        str | None, typer.Option(help="Run it again on this estate; a saved run is else replayed on its own answers.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant, if not the one it was of.")] = None,
+) -> None:
+    """Say "same", or what differs first; exit code 0 or 1, and 2 if it cannot be told."""
+    from ciops_nb.recipes.verify import verify as look
+
+    try:
+        found = look(path, estate=estate, tenant=tenant)
+    except CiopsError as error:
+        _fail(type(error).__name__, str(error), 2)
+    for note in found.notes:
+        _err.print(f"[yellow]note[/]: {escape(visible(note))}")
+    _say(str(found))
+    if not found.same:
+        raise typer.Exit(1)
 
 
 def _say(text: str, first: str = "", style: str = "") -> None:

@@ -112,6 +112,16 @@ class Ops:
         return self._tz
 
     @property
+    def frames(self) -> Literal["pandas", "polars"]:
+        """What tools return."""
+        return "polars" if self._frames == "polars" else "pandas"
+
+    @property
+    def strict(self) -> bool:
+        """Whether an answer that is not whole raises."""
+        return self._strict
+
+    @property
     def engine(self) -> str:
         """The name of the engine that reads the tables."""
         return self._first.engine.name
@@ -288,7 +298,7 @@ class Ops:
         now = await self.now()
         known = await absolute(arguments, now=now, tz=self._tz)
         moment = known.get("as_of", now)
-        return Call(
+        call = Call(
             tool.name,
             tool.version,
             known,
@@ -307,6 +317,8 @@ class Ops:
             now=now,
             place=place,
         )
+        recorder = current()
+        return call if recorder is None else recorder.recognised(call)
 
     async def _ask(self, call: Call) -> Answer:
         """What is innermost: the tool on the source that the call names."""

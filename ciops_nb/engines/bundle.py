@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from ciops_nb.engines.protocol import Tables
 from ciops_nb.errors import NotRecorded
 from ciops_nb.estate.manifest import Manifest
@@ -30,7 +32,8 @@ class BundleEngine:
         return self._manifest
 
     def data_version(self) -> str:
-        return self._data_version or ""
+        # None is what a session makes of a source that cannot say: the run is to have the same id.
+        return cast(str, self._data_version)
 
     def tenants(self) -> tuple[str, ...]:
         return (self._tenant,)

@@ -68,6 +68,12 @@ class Call:
         return self._digest(params, "now" if self.live else self.as_of, self.user, self.edition, size=16)
 
     @cached_property
+    def question(self) -> str:
+        """The tool and all parameters, of whatever data."""
+        whole = [self.tool, self.version, self.params, self.tenant]
+        return json.dumps(whole, sort_keys=True)
+
+    @cached_property
     def id(self) -> str:
         """The same question on the same data has the same id, whoever asks: so a report repeats byte for byte.
 

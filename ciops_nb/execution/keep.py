@@ -23,7 +23,7 @@ from ciops_nb.execution.call import Answer
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Written", "difference", "digest", "from_json", "frozen", "thawed", "to_json"]
+__all__ = ["Written", "difference", "digest", "from_json", "frozen", "plain", "thawed", "to_json"]
 
 _MOST_CELLS = 200_000_000  # of a frame that is read back: more is no answer, but an attack or a mistake
 
@@ -145,6 +145,16 @@ def _of_graphs(one: nx.MultiDiGraph[str], other: nx.MultiDiGraph[str]) -> str:
 
 def _edges(graph: nx.MultiDiGraph[str]) -> dict[Any, Any]:
     return {(source, target, key): data for source, target, key, data in graph.edges(keys=True, data=True)}
+
+
+def plain(body: Any) -> Any:
+    """A pandas frame as the polars frame it is kept as, its columns of dicts as they are; all else as it is."""
+    if isinstance(body, pl.DataFrame) or not hasattr(body, "columns"):
+        return body
+    held = [name for name in body.columns if body[name].map(lambda cell: isinstance(cell, dict)).any()]
+    made: pl.DataFrame = pl.from_pandas(body.drop(columns=held))
+    columns = [pl.Series(name, list(body[name]), dtype=pl.Object()) for name in held]
+    return made.with_columns(columns).select(list(body.columns))
 
 
 # ── frames ──────────────────────────────────────────────────────────────────────────────────────────────────────────

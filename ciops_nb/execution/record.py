@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,9 @@ class Recorder:
 
     Args:
         now: What time it is for all calls of the run: relative times mean the same from its first call to its last.
-        known: Answers by the keys of their calls, given instead of asking.
+        known: Calls that were answered before: their answers are given instead of asking.
+        replay: Give them to equal questions whatever data these are of, and whatever the tool is by now: a run may have
+            seen its data change, or a source that could not say what it had.
         keep: Told of each call when it is answered, such as to write it down.
     """
 
@@ -40,11 +42,14 @@ class Recorder:
         self,
         now: datetime,
         *,
-        known: Mapping[str, Answer] | None = None,
+        known: Iterable[Recorded] = (),
+        replay: bool = False,
         keep: Callable[[int, Recorded], Any] | None = None,
     ) -> None:
         self.now = now
-        self._known, self.keep = dict(known or {}), keep
+        self.keep, known = keep, tuple(known)
+        self._known = {entry.call.key: entry.answer for entry in known}
+        self._then = {entry.call.question: entry.call for entry in reversed(known)} if replay else {}
         self._places: list[Recorded | str | None] = []
 
     @property
@@ -76,6 +81,13 @@ class Recorder:
         """A place in the order of asking, taken before anything is waited for."""
         self._places.append(tool)
         return len(self._places) - 1
+
+    def recognised(self, call: Call) -> Call:
+        """*call* itself, or in a replay as it was asked: so that it has the same key and the same id."""
+        then = self._then.get(call.question) if self._then else None
+        if then is None:
+            return call
+        return replace(call, engine=then.engine, data_version=then.data_version, user=then.user, edition=then.edition)
 
     def add(self, entry: Recorded) -> None:
         """Take in a call that was recorded before."""

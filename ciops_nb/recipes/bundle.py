@@ -25,15 +25,15 @@ import polars as pl
 from ciops_nb import sync
 from ciops_nb.engines.bundle import BundleEngine
 from ciops_nb.errors import BadBundle, BadParameter, UnknownTool
-from ciops_nb.estate.times import format_time
+from ciops_nb.estate.times import format_time, parse_zone
 from ciops_nb.execution.call import Answer, Call
-from ciops_nb.execution.keep import Written, from_json, frozen, thawed, to_json
+from ciops_nb.execution.keep import Written, from_json, frozen, plain, thawed, to_json
 from ciops_nb.execution.record import Recorded, Recorder
 from ciops_nb.recipes.findings import Findings, Section, Statement
-from ciops_nb.recipes.run import Run, run_recipe
+from ciops_nb.recipes.run import Run, Settings, run_recipe
 from ciops_nb.session import Ops
 
-__all__ = ["Journal", "earlier", "load", "replay", "save"]
+__all__ = ["Journal", "earlier", "from_head", "head", "load", "replay", "replayed", "save"]
 
 FORMAT = 1
 _RUN, _FINDINGS = "run.json", "findings.json"
@@ -59,16 +59,17 @@ def save(run: Run, path: Path) -> Path:
         with _told_as(path):
             parts[_FINDINGS] = _json(_findings(run.findings, parts))
         held = _hash(parts[_FINDINGS])
-    parts[_RUN] = _json({**_head(run), "findings": held, "calls": calls})
+    parts[_RUN] = _json({**head(run), "findings": held, "calls": calls})
     _write(path, parts)
     return path
 
 
-def _head(run: Run) -> dict[str, Any]:
+def head(run: Run) -> dict[str, Any]:
+    """What there is to say of *run* beside its calls and findings."""
     return {
         "format": FORMAT, "ciops_version": run.ciops_version, "recipe": run.recipe, "status": run.status,
         "params": to_json(run.params), "tenant": run.tenant, "estate": run.estate, "engine": run.engine,
-        "data_version": run.data_version, "now": format_time(run.now),
+        "data_version": run.data_version, "now": format_time(run.now), **asdict(run.settings),
         "error": None if run.error is None else f"{type(run.error).__name__}: {run.error}",
     }  # fmt: skip
 
@@ -115,7 +116,7 @@ def _section(number: int, section: Section, parts: dict[str, bytes]) -> dict[str
         return {**told, "kind": "text", "body": body}
     if not (hasattr(body, "columns") or hasattr(body, "nodes")):
         raise TypeError(f"section {section.title!r} has a {type(body).__name__}, which is no text, frame or graph")
-    written = frozen(body if isinstance(body, pl.DataFrame) or hasattr(body, "nodes") else _to_polars(body))
+    written = frozen(plain(body))
     name = f"findings/{number:03d}.{written.suffix}"
     parts[name] = written.data
     frames = "graph" if hasattr(body, "nodes") else "polars" if isinstance(body, pl.DataFrame) else "pandas"
@@ -123,14 +124,6 @@ def _section(number: int, section: Section, parts: dict[str, bytes]) -> dict[str
         **told, "kind": written.kind, "frames": frames, "json_columns": list(written.json_columns), "part": name,
         "hash": _hash(written.data),
     }  # fmt: skip
-
-
-def _to_polars(frame: Any) -> pl.DataFrame:
-    """A pandas frame with its columns of dicts as they are."""
-    held = [name for name in frame.columns if frame[name].map(lambda cell: isinstance(cell, dict)).any()]
-    plain: pl.DataFrame = pl.from_pandas(frame.drop(columns=held))
-    made = [pl.Series(name, list(frame[name]), dtype=pl.Object()) for name in held]
-    return plain.with_columns(made).select(list(frame.columns))
 
 
 def _write(path: Path, parts: Mapping[str, bytes]) -> None:
@@ -175,7 +168,7 @@ class Journal:
             hint = "Name a new folder" if folder.exists() else "Name one whose parent exists and can be written"
             raise BadParameter("record", str(folder), f"cannot be made ({error.strerror})", hint) from None
         self._folder, self._run = folder, run
-        self._put("run.json", _json(_head(run)))
+        self._put("run.json", _json(head(run)))
 
     def write(self, place: int, entry: Recorded) -> None:
         """Write one answer down."""
@@ -207,7 +200,7 @@ def _from_journal(folder: Path) -> Run:
         except (OSError, ValueError, RecursionError) as error:
             raise bad(name, error) from None
 
-    run = _to_run(read("run.json"), lambda problem: bad("run.json", problem))
+    run = from_head(read("run.json"), lambda problem: bad("run.json", problem))
     for path in sorted(folder.glob("[0-9]*.json")):
         told = read(path.name)
         try:
@@ -242,12 +235,12 @@ def earlier(resume: Any) -> Run:
 # ── replaying ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def replay(bundle: str | os.PathLike[str] | Run, *, frames: str = "pandas") -> Run:
+def replay(bundle: str | os.PathLike[str] | Run, *, frames: str | None = None) -> Run:
     """Run a saved run again, on its own answers: no estate and no network are needed.
 
     Args:
         bundle: What ``run.save`` wrote, the folder of a recorded run, or a run.
-        frames: What the recipe gets from its tools.
+        frames: What the recipe gets from its tools; None is what it got.
 
     Returns:
         A run that has ended. If the recipe is not there (a package of its own brought it), it is the run as it was
@@ -257,14 +250,27 @@ def replay(bundle: str | os.PathLike[str] | Run, *, frames: str = "pandas") -> R
         BadBundle: it cannot be read.
     """
     saved = earlier(bundle)
-    engine = BundleEngine(
-        str(bundle), estate=saved.estate, engine=saved.engine, data_version=saved.data_version, tenant=saved.tenant
-    )
-    ops = Ops(engine, saved.tenant, frames=frames, now=saved.now, tz="UTC", strict=False, user=_user(saved))
     try:
-        return sync.run(run_recipe(ops, saved.recipe, saved.params, resume=saved))
+        return replayed(saved, str(bundle), frames=frames)
     except UnknownTool:
         return saved
+
+
+def replayed(saved: Run, place: str, *, frames: str | None = None) -> Run:
+    """*saved*, which was read from *place*, run again on its own answers.
+
+    Raises:
+        UnknownTool: its recipe is not there.
+    """
+    told = saved.settings
+    engine = BundleEngine(
+        place, estate=saved.estate, engine=saved.engine, data_version=saved.data_version, tenant=saved.tenant
+    )
+    with Ops(
+        engine, saved.tenant, frames=frames or told.frames, now=saved.now, tz=told.tz, strict=told.strict,
+        user=_user(saved),
+    ) as ops:  # fmt: skip
+        return sync.run(run_recipe(ops, saved.recipe, saved.params, resume=saved, replay=True))
 
 
 def _user(run: Run) -> str | None:
@@ -329,15 +335,15 @@ class _Parts:
 
 
 def _read(parts: _Parts) -> Run:
-    head = parts.json(_RUN)
-    run = _to_run(head, parts.bad)
+    told = parts.json(_RUN)
+    run = from_head(told, parts.bad)
     try:
-        for told in head["calls"]:
-            run.recorder.add(_recorded(told, parts.read(told["part"], told["hash"]), run.now))
+        for call in told["calls"]:
+            run.recorder.add(_recorded(call, parts.read(call["part"], call["hash"]), run.now))
         found = None
-        if head["findings"] is not None:
-            found = _to_findings(parts, parts.json(_FINDINGS, head["findings"]))
-        run.end(head["status"], found, None if head["error"] is None else RuntimeError(head["error"]))
+        if told["findings"] is not None:
+            found = _to_findings(parts, parts.json(_FINDINGS, told["findings"]))
+        run.end(told["status"], found, None if told["error"] is None else RuntimeError(told["error"]))
         return run
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, BadBundle):
@@ -345,16 +351,23 @@ def _read(parts: _Parts) -> Run:
         raise parts.bad(f"is not what a run is saved as ({type(error).__name__}: {error})") from None
 
 
-def _to_run(head: Any, bad: Callable[[str], BadBundle]) -> Run:
-    """The run that ``_head`` told of, without its calls."""
+def from_head(head: Any, bad: Callable[[str], BadBundle]) -> Run:
+    """The run that ``head`` told of, without its calls; *bad* makes the error of a problem."""
     version = head.get("format") if isinstance(head, dict) else None
     if version != FORMAT:
         raise bad(f"it has format {version!r}, and this release reads {FORMAT}")
     try:
+        told = Settings(head["frames"], head["tz"], bool(head["strict"]))
+        parse_zone(told.tz)  # refuses what is none
+        if told.frames not in ("pandas", "polars"):
+            raise ValueError(f"frames are {told.frames!r}")
+        params = from_json(head["params"])
+        if not (isinstance(params, dict) and all(isinstance(head[name], str) for name in ("recipe", "tenant"))):
+            raise TypeError("its parameters have no names, or it has none")
         return Run(
-            head["recipe"], from_json(head["params"]), Recorder(datetime.fromisoformat(head["now"])),
+            head["recipe"], params, Recorder(datetime.fromisoformat(head["now"])),
             tenant=head["tenant"], estate=head["estate"], engine=head["engine"], data_version=head["data_version"],
-            ciops_version=head["ciops_version"],
+            settings=told, ciops_version=head["ciops_version"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise bad(f"it is not what a run is saved as ({type(error).__name__}: {error})") from None

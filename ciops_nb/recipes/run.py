@@ -19,7 +19,7 @@ from ciops_nb import sync
 from ciops_nb.answers import COMPLETE, Provenance, record
 from ciops_nb.errors import BadParameter, UnknownTool
 from ciops_nb.estate.names import nearest
-from ciops_nb.execution.keep import difference
+from ciops_nb.execution.keep import difference, digest, plain
 from ciops_nb.execution.record import Recorded, Recorder
 from ciops_nb.recipes.findings import Findings
 from ciops_nb.tools.params import told
@@ -27,7 +27,9 @@ from ciops_nb.tools.params import told
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
 
-__all__ = ["Progress", "Run", "all_recipes", "begin", "compare", "find_recipe", "recipe", "run_recipe"]
+__all__ = [
+    "Progress", "Run", "Settings", "all_recipes", "begin", "compare", "find_recipe", "parts", "recipe", "run_recipe",
+]  # fmt: skip
 
 Recipe: TypeAlias = Callable[..., Coroutine[Any, Any, Findings]]
 Status = Literal["running", "done", "failed", "cancelled"]
@@ -76,6 +78,15 @@ def find_recipe(name: str) -> Recipe:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """How the session was opened that a run belongs to: elsewhere the same recipe may find something else."""
+
+    frames: Literal["pandas", "polars"] = "pandas"
+    tz: str = "UTC"
+    strict: bool = False
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a run is: calls asked and answered, and the tools that are being waited for."""
 
@@ -96,6 +107,7 @@ class Run:
         id: The same for the same recipe, parameters and data.
         recipe, params: What was run, with defaults filled in and as plain JSON.
         tenant, estate, engine, data_version: On what.
+        settings: How the session was opened.
         ciops_version: By which release.
         status: running, done, failed or cancelled. A run that did not end well keeps the calls that did.
         error: What made it fail, else None.
@@ -111,11 +123,12 @@ class Run:
         estate: str,
         engine: str,
         data_version: str | None,
+        settings: Settings = Settings(),
         ciops_version: str = ciops_nb.__version__,
     ) -> None:
         self.recipe, self.params, self.recorder = name, params, recorder
         self.tenant, self.estate, self.engine, self.data_version = tenant, estate, engine, data_version
-        self.ciops_version = ciops_version
+        self.settings, self.ciops_version = settings, ciops_version
         self.status: Status = "running"
         self.error: BaseException | None = None
         self._findings: Findings | None = None
@@ -254,7 +267,13 @@ class Run:
 
 
 async def begin(
-    ops: Ops, which: str | Recipe, params: Mapping[str, Any], *, resume: Any = None, record: Any = None
+    ops: Ops,
+    which: str | Recipe,
+    params: Mapping[str, Any],
+    *,
+    resume: Any = None,
+    record: Any = None,
+    replay: bool = False,
 ) -> Run:
     """Start a recipe on a session, on the home loop.
 
@@ -264,6 +283,7 @@ async def begin(
         params: Its parameters.
         resume: A run, the file or the folder of one: what was answered there is not asked again.
         record: A new folder where each answer is written down as it comes.
+        replay: Answer as *resume* was answered, whatever the data were by then.
 
     Raises:
         UnknownTool: no recipe has that name.
@@ -277,10 +297,10 @@ async def begin(
     filled = _bind(name, function, ops, params)
     before = None if resume is None else earlier(resume)
     now = await ops.now() if before is None else before.now
-    known = {entry.call.key: entry.answer for entry in before.recorded} if before is not None else {}
+    known = () if before is None else before.recorded
     run = Run(
-        name, told(filled), Recorder(now, known=known), tenant=ops.tenant, estate=ops.name, engine=ops.engine,
-        data_version=ops.data_version(),
+        name, told(filled), Recorder(now, known=known, replay=replay), tenant=ops.tenant, estate=ops.name,
+        engine=ops.engine, data_version=ops.data_version(), settings=Settings(ops.frames, str(ops.tz), ops.strict),
     )  # fmt: skip
     if record is not None:
         run.recorder.keep = Journal(Path(record), run).write
@@ -289,11 +309,9 @@ async def begin(
     return run
 
 
-async def run_recipe(
-    ops: Ops, which: str | Recipe, params: Mapping[str, Any], *, resume: Any = None, record: Any = None
-) -> Run:
+async def run_recipe(ops: Ops, which: str | Recipe, params: Mapping[str, Any], **how: Any) -> Run:
     """Run a recipe to its end; cancelling the caller cancels the run. Arguments and errors as ``begin``."""
-    run = await begin(ops, which, params, resume=resume, record=record)
+    run = await begin(ops, which, params, **how)
     assert run.task is not None
     try:
         await asyncio.wait([run.task])
@@ -353,9 +371,39 @@ def _findings_differ(left: Run, right: Run) -> str | None:
     if left.status != right.status:
         return f"the run is {left.status} against {right.status}"
     if left.status != "done":
-        return None
-    ours, theirs = ([statement.text for statement in run.findings.all_statements()] for run in (left, right))
-    for number, (a, b) in enumerate(zip(ours, theirs, strict=False)):
+        ours, theirs = (_problem(run) for run in (left, right))
+        return None if ours == theirs else f"error: {ours} against {theirs}"
+    return parts_differ(parts(left.findings), parts(right.findings))
+
+
+def _problem(run: Run) -> str:
+    # What was read from a file has the text of its error, with its name before it.
+    return str(run.error) if type(run.error) is RuntimeError else f"{type(run.error).__name__}: {run.error}"
+
+
+def parts(findings: Findings) -> list[tuple[str, str]]:
+    """Everything that *findings* say, as names and texts; a frame or graph is told by its size and digest."""
+    told = [(f"statement {number}" if number else "headline", statement.text)
+            for number, statement in enumerate(findings.all_statements())]  # fmt: skip
+    for number, section in enumerate(findings.sections, start=1):
+        for name, value in (("title", section.title), ("text", section.text), ("body", _body(section.body))):
+            told.append((f"section {number}, {name}", value))
+    return told
+
+
+def _body(body: Any) -> str:
+    if hasattr(body, "columns") or hasattr(body, "nodes"):
+        kind, size = ("graph", "nodes") if hasattr(body, "nodes") else ("frame", "rows")
+        return f"{kind} of {len(body)} {size}, {digest(plain(body))}"
+    # A figure has no equal but itself: what it was drawn from is compared.
+    return type(body).__name__ if hasattr(body, "savefig") else str(body)
+
+
+def parts_differ(ours: list[tuple[str, str]], theirs: list[tuple[str, str]]) -> str | None:
+    """The first of two lists of ``parts`` in which they differ, None if they are the same."""
+    for (name, a), (other, b) in zip(ours, theirs, strict=False):
+        if name != other:
+            return f"{name} against {other}"
         if a != b:
-            return f"statement {number}: {a!r} against {b!r}" if number else f"headline: {a!r} against {b!r}"
-    return None if len(ours) == len(theirs) else f"{len(ours)} statements against {len(theirs)}"
+            return f"{name}: {a!r} against {b!r}"
+    return None if len(ours) == len(theirs) else f"{len(ours)} parts against {len(theirs)}"

@@ -86,7 +86,7 @@ def render(run: Run, *, rows: int = ROWS) -> str:
     parts = [_part(number, section, rows, cited) for number, section in enumerate(_in_context(run.findings), 1)]
     page = _environment(cited, prose).get_template("report.html.j2")
     findings = run.findings
-    return page.render(
+    text = page.render(
         run=run,
         params=_pairs(run.params),
         findings=findings,
@@ -98,6 +98,9 @@ def render(run: Run, *, rows: int = ROWS) -> str:
         css=css,
         css_hash=_source_hash(css),
     )
+    from ciops_nb.recipes.verify import embedded
+
+    return embedded(text, run, rows)
 
 
 def write(run: Run, path: Path, *, rows: int = ROWS) -> Path:

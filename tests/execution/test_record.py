@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ciops_nb.execution.record import Record, Recorder
+from ciops_nb.execution.record import Record, Recorded, Recorder
 from tests.execution.calls import FRAME, Engine, answer, call
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,7 +29,8 @@ async def test_calls_are_kept_in_the_order_of_asking_each_once() -> None:
 
 async def test_what_is_known_is_not_asked() -> None:
     engine = Engine()
-    with Recorder(NOW, known={call("known").key: answer(FRAME.head(1))}).on() as kept:
+    before = Recorded(call("known"), answer(FRAME.head(1)), NOW, 0.0)
+    with Recorder(NOW, known=[before]).on() as kept:
         known, other = await Record(engine)(call("known")), await Record(engine)(call("other"))
 
     assert (1, 2, ["other"]) == (known.rows, other.rows, [asked.tool for asked in engine.asked])

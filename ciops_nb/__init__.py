@@ -13,12 +13,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ciops_nb import cep, errors, sync
     from ciops_nb.answers import provenance
+    from ciops_nb.context import Context
     from ciops_nb.recipes.bundle import replay
     from ciops_nb.recipes.run import recipe
     from ciops_nb.registry import tool
     from ciops_nb.session import Ops, connect
 
 _PLACES = {
+    "Context": "context",
     "Ops": "session",
     "cep": "",
     "connect": "session",
@@ -30,7 +32,7 @@ _PLACES = {
     "tool": "registry",
 }
 
-__all__ = ["Ops", "cep", "connect", "errors", "provenance", "recipe", "replay", "sync", "tool"]
+__all__ = ["Context", "Ops", "cep", "connect", "errors", "provenance", "recipe", "replay", "sync", "tool"]
 
 
 def __getattr__(name: str) -> Any:

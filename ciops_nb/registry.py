@@ -1,7 +1,7 @@
 """``@tool`` makes a function findable, described and callable two ways.
 
 A tool is an async function whose first parameter is a :class:`~ciops_nb.context.Context`. Its signature is its schema,
-its docstring its description; neither is typed twice.
+its docstring its description; neither is typed twice. Packages offer theirs by entry points: see ``ciops_nb.plugins``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from ciops_nb import sync
+from ciops_nb import plugins, sync
 from ciops_nb.context import Context
 from ciops_nb.errors import UnknownTool
 from ciops_nb.estate.names import nearest
@@ -51,7 +51,11 @@ class Tool(Generic[P, R]):
         self.name: str = function.__name__
         self.version, self.ttl, self.timeout = version, ttl, timeout
         self.edition = 0  # how often a notebook has defined it anew: what an older edition answered is not its answer
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"tool {self.name}: write it as async def")
         signature = inspect.signature(function, eval_str=True)
+        if not signature.parameters:
+            raise TypeError(f"tool {self.name}: give it the context as its first parameter")
         _, *parameters = signature.parameters.values()
         untyped = [parameter.name for parameter in parameters if parameter.annotation is parameter.empty]
         if untyped or not function.__doc__:
@@ -121,6 +125,21 @@ def tool(function: Any = None, /, *, version: int = 1, ttl: float = _TTL, timeou
     It can be asked at once as ``ops.tool("name")``, awaited or with ``.sync``, cached, traced and with a provenance.
     Defined again in the same place, as when the cell of a notebook is run again, it takes the place of what was there.
 
+    It returns a polars frame, a pandas frame with a plain index, or a networkx graph whose nodes are ci_codes::
+
+        @ciops.tool
+        async def ci_owners(ctx: ciops.Context, *, least: int = 1) -> pl.DataFrame:
+            "Who owns how many CIs?"
+            rows = ctx.tables.table("ci").group_by("owner").agg(n=nw.len()).filter(nw.col("n") >= least)
+            return (await ctx.run(rows)).sort("owner")
+
+
+        ops.tool("ci_owners").sync(least=3)
+
+    Its tables are those of the session's tenant. Parameters called ``ci``, ``as_of`` and ``time_range`` take what they
+    take elsewhere, and arrive as codes and absolute times. What is asked of anything but the estate changes without the
+    data version: give such a tool a short *ttl*, or 0.
+
     Args:
         function: The function, where the decorator is written without parentheses.
         version: Of what it answers: raise it when the same question has another answer.
@@ -128,7 +147,8 @@ def tool(function: Any = None, /, *, version: int = 1, ttl: float = _TTL, timeou
         timeout: Seconds it may take; None lets it run.
 
     Raises:
-        TypeError: a parameter has no type, there is no docstring, or the name is taken.
+        TypeError: it is no async function of a context, a parameter has no type, there is no docstring, or the name is
+            taken.
     """
 
     def register(function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]) -> Tool[P, R]:
@@ -145,7 +165,8 @@ def tool(function: Any = None, /, *, version: int = 1, ttl: float = _TTL, timeou
 
 
 def all_tools() -> dict[str, Tool[..., Any]]:
-    """Every tool by its name."""
+    """Every tool by its name, those of other packages among them."""
+    plugins.load("ciops_nb.tools")
     return dict(sorted(_tools.items()))
 
 
@@ -155,6 +176,8 @@ def find_tool(name: str) -> Tool[..., Any]:
     Raises:
         UnknownTool: there is none.
     """
+    if name not in _tools:
+        plugins.load("ciops_nb.tools")
     if name not in _tools:
         raise UnknownTool(name, nearest(name, _tools), f"There are: {', '.join(sorted(_tools))}.")
     return _tools[name]

@@ -28,6 +28,7 @@ from ciops_nb.errors import (
 from ciops_nb.estate.times import format_time, parse_time, parse_zone
 from ciops_nb.execution.cache import Kept
 from ciops_nb.execution.call import Answer, Call, Runner
+from ciops_nb.execution.keep import whole
 from ciops_nb.execution.record import current
 from ciops_nb.execution.sources import Choice, Health, choose
 from ciops_nb.execution.stack import build_runner
@@ -327,7 +328,7 @@ class Ops:
         ctx = source.context(call.now, self._tz)
         value = await call.function(ctx, **call.arguments)
         return Answer(
-            value,
+            whole(call.tool, value),
             engine=source.engine.name,
             data_version=version,
             as_of=call.as_of,

@@ -23,7 +23,7 @@ from ciops_nb.execution.call import Answer
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Written", "difference", "digest", "from_json", "frozen", "plain", "thawed", "to_json"]
+__all__ = ["Written", "difference", "digest", "from_json", "frozen", "plain", "thawed", "to_json", "whole"]
 
 _MOST_CELLS = 200_000_000  # of a frame that is read back: more is no answer, but an attack or a mistake
 
@@ -155,6 +155,21 @@ def plain(body: Any) -> Any:
     made: pl.DataFrame = pl.from_pandas(body.drop(columns=held))
     columns = [pl.Series(name, list(body[name]), dtype=pl.Object()) for name in held]
     return made.with_columns(columns).select(list(body.columns))
+
+
+def whole(tool: str, value: Any) -> Any:
+    """What *tool* returned as it is kept: a polars frame or a graph.
+
+    Raises:
+        TypeError: it is neither of these nor a pandas frame.
+    """
+    if isinstance(value, pl.DataFrame) or (hasattr(value, "nodes") and hasattr(value, "edges")):
+        return value
+    if hasattr(value, "attrs") and hasattr(value, "columns"):
+        if value.index.nlevels != 1 or list(value.index) != list(range(len(value))):
+            raise TypeError(f"tool {tool} returned a frame whose index would be lost: reset_index() makes it a column")
+        return plain(value)
+    raise TypeError(f"tool {tool} returned a {type(value).__name__}, not a frame or a graph")
 
 
 # ── frames ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import polars as pl
 
 import ciops_nb
-from ciops_nb import sync
+from ciops_nb import plugins, sync
 from ciops_nb.answers import COMPLETE, Provenance, record
 from ciops_nb.errors import BadParameter, UnknownTool
 from ciops_nb.estate.names import nearest
@@ -23,6 +23,7 @@ from ciops_nb.execution.keep import difference, digest, plain
 from ciops_nb.execution.record import Recorded, Recorder
 from ciops_nb.recipes.findings import Findings
 from ciops_nb.tools.params import told
+from ciops_nb.tools.scope import codes_of
 
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
@@ -58,10 +59,11 @@ def recipe(function: Recipe) -> Recipe:
 
 
 def all_recipes() -> dict[str, Recipe]:
-    """Every recipe by its name, those of the package among them."""
+    """Every recipe by its name: those of this package, of other packages, and of the notebook."""
     from ciops_nb.recipes import triage
 
     assert triage.__name__
+    plugins.load("ciops_nb.recipes")
     return dict(sorted(_recipes.items()))
 
 
@@ -295,6 +297,8 @@ async def begin(
     function = find_recipe(which) if isinstance(which, str) else which
     name = function.__name__
     filled = _bind(name, function, ops, params)
+    if filled.get("ci") is not None and not isinstance(filled["ci"], str):
+        filled["ci"] = codes_of(filled["ci"])  # so that the run can say of what it was, and be run again
     before = None if resume is None else earlier(resume)
     now = await ops.now() if before is None else before.now
     known = () if before is None else before.recorded

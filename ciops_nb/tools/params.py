@@ -8,6 +8,7 @@ from typing import Any
 
 from ciops_nb import sync
 from ciops_nb.context import check_text
+from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time
 from ciops_nb.tools.cep import read_rules
 from ciops_nb.tools.filters import absolute_where
@@ -41,22 +42,37 @@ def needs_until(arguments: Mapping[str, Any]) -> datetime | None:
     return max((moment for moment in asked if isinstance(moment, datetime)), default=None)
 
 
-def told(value: Any) -> Any:
-    """*value* as plain JSON for a record."""
+def told(value: Any, name: str = "parameter") -> Any:
+    """*value*, of the parameter *name*, as plain JSON: for records, and for keys, so that all of it must be in there.
+
+    Raises:
+        BadParameter: it is nothing that can be told.
+    """
     if isinstance(value, TimeRange):
         return str(value)
     if isinstance(value, datetime):
-        try:  # one without a zone is told as it is: what this machine's zone makes of it is nothing to record
-            return str(value) if value.tzinfo is None else format_time(value)
-        except (
-            ValueError,
-            OverflowError,
-        ):  # at the edges of the calendar; what is wrong with it is for the tool to say
+        try:  # one without a zone is read in the session's, and must be told without one
+            return value.isoformat() if value.tzinfo is None else format_time(value)
+        except (ValueError, OverflowError):  # at the edges of the calendar: what is wrong is for the tool to say
             return str(value)
     if isinstance(value, Mapping):
-        return {str(key): told(inner) for key, inner in value.items()}
+        return {str(key): told(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, (set, frozenset)):
-        return sorted((told(inner) for inner in value), key=repr)
+        return sorted((told(inner, name) for inner in value), key=repr)
     if isinstance(value, (list, tuple)):
-        return [told(inner) for inner in value]
-    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+        return [told(inner, name) for inner in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    for method in ("tolist", "to_list"):  # numpy, pandas; polars
+        if hasattr(value, method):
+            return told(getattr(value, method)(), name)
+    kind: Any = type(value)
+    # A frame is printed in part, and what has no words of its own as an address: two that differ would look the same.
+    if (
+        hasattr(value, "columns")
+        or hasattr(value, "nodes")
+        or (kind.__str__, kind.__repr__) == (object.__str__, object.__repr__)
+    ):
+        hint = "Give text, numbers, times, or lists and dicts of them"
+        raise BadParameter(name, f"a {kind.__name__}", "cannot be written down as a parameter", hint)
+    return str(value)

@@ -25,6 +25,7 @@ from ciops_nb.recipes.verify import verify
 
 DEMO = Path(__file__).parents[2] / "data/demo"
 PARAMS = {"ci": "app-erp-01", "at": "2026-03-02T10:00Z"}
+pytestmark = pytest.mark.usefixtures("own_names")
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,6 @@ def test_a_run_of_a_recipe_that_is_not_there_is_not_called_the_same(tmp_path: Pa
         verify(path)
 
 
-@ciops.recipe
 async def local_hour(ops: Any, *, since: str, flip: bool = False) -> Findings:
     """What happened since a local time?"""
     found = await ops.history_recent(time_range=f"{since}/PT1H")
@@ -191,7 +191,7 @@ async def local_hour(ops: Any, *, since: str, flip: bool = False) -> Findings:
 
 def test_a_run_in_another_zone_and_another_kind_of_frame_is_replayed_as_it_was(tmp_path: Path) -> None:
     with ciops.connect(DEMO, tz="Asia/Kolkata", frames="polars") as ops:
-        run = ops.run.sync("local_hour", since="2026-03-02T15:00")
+        run = ops.run.sync(ciops.recipe(local_hour), since="2026-03-02T15:00")
     assert "2026-03-02T09:30:00Z/2026-03-02T10:30:00Z" == run.calls[0].params.time_range
     bundle, report = run.save(tmp_path / "x.ciops"), run.report(tmp_path / "x.html")
 
@@ -203,7 +203,7 @@ def test_a_run_in_another_zone_and_another_kind_of_frame_is_replayed_as_it_was(t
 
 def test_a_recipe_that_asks_more_when_it_is_replayed_is_told_with_its_error(tmp_path: Path) -> None:
     with ciops.connect(DEMO) as ops:
-        path = ops.run.sync("local_hour", since="2026-03-02T09:00", flip=True).save(tmp_path / "x.ciops")
+        path = ops.run.sync(ciops.recipe(local_hour), since="2026-03-02T09:00", flip=True).save(tmp_path / "x.ciops")
 
     assert "the run is done against failed; it failed with NotRecorded" in str(verify(path).difference)
 
@@ -247,7 +247,7 @@ def test_a_run_answered_by_a_fallback_while_the_estate_was_away_is_replayed(tmp_
     with pytest.MonkeyPatch.context() as patch, ciops.connect(tmp_path / "estate") as ops:
         ops.fall_back_to(DEMO)
         patch.setattr("ciops_nb.engines.polars.PolarsEngine.data_version", _away(tmp_path))
-        run = ops.run.sync("local_hour", since="2026-03-02T09:00")
+        run = ops.run.sync(ciops.recipe(local_hour), since="2026-03-02T09:00")
     assert (None, "fallback") == (run.data_version, run.completeness)
 
     found = verify(run.save(tmp_path / "x.ciops"))
@@ -300,7 +300,7 @@ def test_the_command_says_it_by_its_exit_code(folder: Path, tmp_path: Path) -> N
 def test_a_tenant_can_be_named(tmp_path: Path) -> None:
     generate(tmp_path / "estate", cis=40, days=1, tenants=2)
     with ciops.connect(tmp_path / "estate", tenant=_tenants(tmp_path / "estate")[0]) as ops:
-        path = ops.run.sync("local_hour", since="2026-03-02T09:00").report(tmp_path / "x.html")
+        path = ops.run.sync(ciops.recipe(local_hour), since="2026-03-02T09:00").report(tmp_path / "x.html")
     ours, other = _tenants(tmp_path / "estate")
 
     assert verify(path, estate=str(tmp_path / "estate")).same

@@ -26,6 +26,7 @@ from ciops_nb.errors import (
     ToolTimedOut,
 )
 from ciops_nb.estate.times import format_time, parse_time, parse_zone
+from ciops_nb.execution import otel
 from ciops_nb.execution.cache import Kept
 from ciops_nb.execution.call import Answer, Call, Runner
 from ciops_nb.execution.keep import whole
@@ -83,6 +84,7 @@ class Ops:
         self._closed = False
         self._runs: deque[Run] = deque(maxlen=_RUNS)
         self.trace, self.cache = Trace(frames=frames), Kept(frames=frames)
+        self.trace.add_begin(otel.begin)
         self._sources: dict[str, Source] = {}
         self._health: dict[str, Health] = {}
         self._first = self._add_source(_FIRST, engine)

@@ -66,6 +66,7 @@ LIBRARIES = {
     "pydantic": {"cep"},
     "yaml": {"cep"},
     "greenlet": {"sync"},
+    "opentelemetry": {"execution"},
     "rich": {"cli"},
     "typer": {"cli"},
 }

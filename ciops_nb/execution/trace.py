@@ -1,7 +1,7 @@
 """Where the time went: a span for each run, step, tool call and engine query, and the layer that makes those of calls.
 
-A trace never changes an answer. Spans are kept in memory, the newest hundred thousand; each that has ended is also told
-to the hooks, such as the one that hands spans on to OpenTelemetry.
+A trace never changes an answer: a hook that fails is a warning. Spans are kept in memory, the newest hundred thousand;
+each that begins or has ended is also told to the hooks, such as the one that hands spans on to OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import itertools
 import json
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ __all__ = ["Open", "Span", "Trace", "Traced"]
 
 Kind = Literal["run", "step", "tool", "query"]
 Hook = Callable[["Span"], object]
+Begin = Callable[["Open"], Hook | None]
 
 _MOST = 100_000
 _TOLD = ("span_id", "parent_id", "rows", "bytes", "cached", "retries", "source", "status", "error", "call_id")
@@ -60,10 +62,12 @@ class Span:
 class Open:
     """A stretch of work that goes on; what is known of it is filled in on the way."""
 
-    __slots__ = ("bytes", "cached", "call_id", "id", "kind", "name", "parent", "retries", "rows", "source", "status")
+    __slots__ = (
+        "bytes", "cached", "call_id", "id", "kind", "name", "parent", "retries", "rows", "source", "start_ns", "status",
+    )  # fmt: skip
 
-    def __init__(self, id: str, kind: Kind, name: str, parent: Open | None) -> None:  # noqa: A002
-        self.id, self.kind, self.name, self.parent = id, kind, name, parent
+    def __init__(self, id: str, kind: Kind, name: str, parent: Open | None, start_ns: int) -> None:  # noqa: A002
+        self.id, self.kind, self.name, self.parent, self.start_ns = id, kind, name, parent, start_ns
         self.rows: int | None = None
         self.bytes: int | None = None
         self.cached, self.retries = False, 0
@@ -81,6 +85,7 @@ class Trace:
         self._numbers = itertools.count(1)
         self._dropped = 0
         self._hooks: list[Hook] = []
+        self._begins: list[Begin] = []
         # Wall time is read once: spans are placed by the clock that never goes back.
         self._since = time.time_ns() - clock()
 
@@ -88,14 +93,22 @@ class Trace:
         """Tell *hook* of each span that ends from now on."""
         self._hooks.append(hook)
 
+    def add_begin(self, begin: Begin) -> None:
+        """Tell *begin* of each span that begins from now on; what it returns, if anything, is told of that span's end.
+
+        Both are called where the span is: what they set in context variables holds inside of it.
+        """
+        self._begins.append(begin)
+
     @contextmanager
     def span(self, kind: Kind, name: str) -> Iterator[Open]:
         """Measure what is done inside, as a part of the span that is open here."""
         parent = _open.get()
-        # next() of a counter is one step of the interpreter: no two threads get the same number.
-        span = Open(f"{next(self._numbers):08x}", kind, name, parent)
-        token = _open.set(span)
         began, error = self._clock(), None
+        # next() of a counter is one step of the interpreter: no two threads get the same number.
+        span = Open(f"{next(self._numbers):08x}", kind, name, parent, self._since + began)
+        token = _open.set(span)
+        ends = [end for begin in self._begins if (end := _told(begin, span)) is not None]
         try:
             yield span
         except (asyncio.CancelledError, GeneratorExit):
@@ -106,18 +119,18 @@ class Trace:
             raise
         finally:
             _open.reset(token)
-            self._keep(span, began, self._clock() - began, error)
+            self._keep(span, self._clock() - began, error, ends)
 
-    def _keep(self, span: Open, began: int, took: int, error: str | None) -> None:
+    def _keep(self, span: Open, took: int, error: str | None, ends: list[Hook]) -> None:
         ended = Span(
-            span.id, span.parent.id if span.parent is not None else None, span.kind, span.name, self._since + began,
+            span.id, span.parent.id if span.parent is not None else None, span.kind, span.name, span.start_ns,
             took, span.rows, span.bytes, span.cached, span.retries, span.source, span.status, error, span.call_id,
             threading.get_ident(),
         )  # fmt: skip
         self._dropped += len(self._spans) == _MOST
         self._spans.append(ended)
-        for hook in self._hooks:
-            hook(ended)
+        for hook in (*reversed(ends), *self._hooks):
+            _told(hook, ended)
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -218,6 +231,14 @@ class Trace:
     def __repr__(self) -> str:
         lost = f", {self._dropped} older ones let go" if self._dropped else ""
         return f"<{len(self)} spans{lost}>"
+
+
+def _told(hook: Callable[[Any], Any], span: Open | Span) -> Any:
+    try:
+        return hook(span)
+    except Exception as error:  # noqa: BLE001  an answer is not lost because somebody who watches fails
+        warnings.warn(f"trace hook {hook!r} failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=4)
+        return None
 
 
 def _inside(spans: list[Span], root: str) -> list[Span]:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import polars as pl
@@ -65,23 +66,42 @@ class Spans(Protocol):
         """Measure what is done inside."""
 
 
+class _Build:
+    """One thing in the making, or made, and how many wait for it."""
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self.future, self.waiting = future, 0
+
+
 class Shared:
     """Things built once from one state of one tenant's tables (an index, a topology), asked for by all calls.
 
-    Calls that come while it is built wait for the same build; one that fails is not kept.
+    Calls that come while it is built wait for the same build; one that fails is not kept, and one that nobody waits for
+    any more ends: it may have stalled, and then who asks next must not wait for it too.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, asyncio.Future[Any]] = {}
+        self._kept: dict[str, _Build] = {}
         self._slots: dict[str, str] = {}
 
     async def get(self, key: str, build: Callable[[], Awaitable[T]]) -> T:
-        future = self._kept.get(key)
-        if future is None:
+        made = self._kept.get(key)
+        if made is None:
             # A task of its own: a caller that is cancelled must not take the build from the others.
-            future = self._kept[key] = asyncio.ensure_future(build())
-            future.add_done_callback(lambda done: self._forget(key, done))
-        result: T = await asyncio.shield(future)
+            made = self._kept[key] = _Build(asyncio.ensure_future(build()))
+            made.future.add_done_callback(partial(self._forget, key, made))
+        made.waiting += 1
+        try:
+            result: T = await asyncio.shield(made.future)
+        except asyncio.CancelledError:
+            if made.waiting == 1 and not made.future.done():
+                if self._kept.get(key) is made:
+                    del self._kept[key]  # who comes now starts anew
+                made.future.cancel()
+                await asyncio.wait([made.future])
+            raise
+        finally:
+            made.waiting -= 1
         return result
 
     async def newest(self, slot: str, key: str, build: Callable[[], Awaitable[T]]) -> T:
@@ -91,9 +111,9 @@ class Shared:
         self._slots[slot] = key
         return await self.get(f"{slot} {key}", build)
 
-    def _forget(self, key: str, done: asyncio.Future[Any]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            self._kept.pop(key, None)
+    def _forget(self, key: str, made: _Build, done: asyncio.Future[Any]) -> None:
+        if (done.cancelled() or done.exception() is not None) and self._kept.get(key) is made:
+            del self._kept[key]
 
 
 @dataclass(frozen=True)

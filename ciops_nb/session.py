@@ -31,8 +31,9 @@ from ciops_nb.execution.cache import Kept
 from ciops_nb.execution.call import Answer, Call, Runner
 from ciops_nb.execution.keep import whole
 from ciops_nb.execution.record import current
-from ciops_nb.execution.sources import Choice, Health, choose
+from ciops_nb.execution.sources import Choice, Health, choose, stand_ins
 from ciops_nb.execution.stack import build_runner
+from ciops_nb.execution.timeout import limited
 from ciops_nb.execution.trace import Trace
 from ciops_nb.present import to_pandas
 from ciops_nb.registry import BoundTool, Tool, find_tool
@@ -88,6 +89,7 @@ class Ops:
         self._sources: dict[str, Source] = {}
         self._health: dict[str, Health] = {}
         self._first = self._add_source(_FIRST, engine)
+        self._name = engine.manifest.name  # read once: a run may begin while the estate is away
         self._runner = self._layers(on=())
 
     def _add_source(self, name: str, engine: Engine) -> Source:
@@ -107,7 +109,7 @@ class Ops:
     @property
     def name(self) -> str:
         """The name of the estate."""
-        return self._first.engine.manifest.name
+        return self._name
 
     @property
     def tz(self) -> tzinfo:
@@ -186,17 +188,30 @@ class Ops:
         """Keep *run* among the latest."""
         self._runs.append(run)
 
-    async def now(self) -> datetime:
-        """What time it is: that of the run that is on, else at the first source that can tell."""
+    async def now(self, asked: str = "now", timeout: float | None = 300.0) -> datetime:  # noqa: ASYNC109  it is one
+        """What time it is: that of the run that is on, else at the first source that can tell.
+
+        Args:
+            asked: What wants to know.
+            timeout: Seconds that each source may take, if the session has no limit of its own.
+
+        Raises:
+            EngineUnavailable, ToolTimedOut: no source can tell.
+        """
         recorder = current()
         if recorder is not None:
             return recorder.now
-        for source in self._sources.values():
+        failures: list[Exception] = []
+        for turn in choose(asked, list(self._sources), self._health):
+            began = time.perf_counter()
             try:
-                return await source.now()
+                async with limited(asked, timeout if self._timeout is None else self._timeout):
+                    return await self._sources[turn.source].now()
             except self._on as error:
-                missed = error
-        raise missed
+                # What is known is told at once and says nothing of the source's health; that it fails does.
+                self._health[turn.source].note(asked, False, time.perf_counter() - began)
+                failures.append(error)
+        raise failures[0]
 
     def data_version(self) -> str | None:
         """A short text that differs whenever the data does; None if the source cannot be reached and another can."""
@@ -284,7 +299,11 @@ class Ops:
         started, began, recorder = datetime.now(UTC), time.perf_counter(), current()
         place = None if recorder is None else recorder.place(tool.name)
         try:
-            call = await self._call(tool, arguments, place)
+            try:
+                call = await self._call(tool, arguments, place)
+            except BaseException:
+                with self.trace.span("tool", tool.name):  # what cannot be asked is a call too
+                    raise
             answer = await self._runner(call)
         finally:
             if recorder is not None and place is not None:
@@ -298,7 +317,7 @@ class Ops:
     async def _call(self, tool: Tool[..., Any], arguments: Mapping[str, Any], place: int | None = None) -> Call:
         if self._closed:
             raise SessionClosed(self.source)
-        now = await self.now()
+        now = await self.now(tool.name, tool.timeout)
         known = await absolute(arguments, now=now, tz=self._tz)
         moment = known.get("as_of", now)
         call = Call(
@@ -315,7 +334,7 @@ class Ops:
             timeout=tool.timeout if self._timeout is None else self._timeout,
             edition=tool.edition,
             as_of=format_time(moment),
-            live=moment is now and current() is None and self._first.live,
+            live=moment is now and current() is None and self._is_live(),
             function=tool.function,
             now=now,
             place=place,
@@ -323,12 +342,21 @@ class Ops:
         recorder = current()
         return call if recorder is None else recorder.recognised(call)
 
+    def _is_live(self) -> bool:
+        try:
+            return self._first.live
+        except self._on:
+            return False
+
     async def _ask(self, call: Call) -> Answer:
         """What is innermost: the tool on the source that the call names."""
         source = self._sources[call.source]
         version = source.version()
         ctx = source.context(call.now, self._tz)
         value = await call.function(ctx, **call.arguments)
+        steady = source.version() == version
+        if not steady:
+            ctx.warn("the data changed while this was answered: some rows may be of before, and some of after")
         return Answer(
             whole(call.tool, value),
             engine=source.engine.name,
@@ -338,19 +366,20 @@ class Ops:
             total=ctx.notes.total,
             left_out=tuple(ctx.notes.left_out),
             warnings=tuple(ctx.notes.warnings),
+            steady=steady,
         )
 
     async def _order(self, call: Call) -> list[Choice]:
         """The sources in their turn for *call*."""
         names = list(self._sources)
-        if len(names) == 1:
-            return choose(call.tool, names, self._health)
         holds: dict[str, datetime | None] = {}
-        for name in names[1:]:
+        for name in stand_ins(call.tool, names, self._health):
+            began = time.perf_counter()
             try:
-                holds[name] = await self._sources[name].newest()
+                async with limited(call.tool, call.timeout):
+                    holds[name] = await self._sources[name].newest()
             except self._on:
-                holds[name] = None
+                self._health[name].note(call.tool, False, time.perf_counter() - began)
         return choose(call.tool, names, self._health, needs_until=needs_until(call.arguments), holds_until=holds)
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
@@ -11,6 +12,7 @@ import narwhals.stable.v2 as nw
 from ciops_nb import sync
 from ciops_nb.context import Context, Shared, Spans
 from ciops_nb.engines.protocol import Engine, Tables
+from ciops_nb.errors import EngineUnavailable, EstateInvalid
 
 __all__ = ["Source"]
 
@@ -36,26 +38,41 @@ class Source:
     def __init__(self, name: str, engine: Engine, tenant: str, *, now: datetime | None, spans: Spans) -> None:
         self.name, self.engine, self._tenant, self._now, self._spans = name, engine, tenant, now, spans
         self._state: _State | None = None
-        self._newest: tuple[str, datetime] | None = None
 
     def version(self) -> str:
-        """The version of the data as they are now."""
-        return self.engine.data_version()
+        """The version of the data as they are now.
+
+        Raises:
+            EngineUnavailable: what was an estate when the session was opened is none any more.
+        """
+        with self._reached():
+            return self.engine.data_version()
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except EstateInvalid as error:
+            raise EngineUnavailable(self.engine.name, f"{error.place}: {error.problem}", error.hint) from None
 
     def context(self, now: datetime, tz: tzinfo) -> Context:
         """What a tool may reach, for one call."""
+        shared, engine = self._shared(), self.engine
+        with self._reached():
+            return Context(engine.tables(self._tenant), engine.tenants, engine.manifest, now, tz, shared, self._spans)
+
+    def _shared(self) -> Shared:
+        """What was built from the data as they are now."""
         version = self.version()
         if self._state is None or self._state.version != version:
             self._state = _State(version, Shared())
-        engine = self.engine
-        return Context(
-            engine.tables(self._tenant), engine.tenants, engine.manifest, now, tz, self._state.shared, self._spans
-        )
+        return self._state.shared
 
     @property
     def live(self) -> bool:
         """Whether time goes on here: nobody said what time it is, and the estate is not frozen."""
-        return self._now is None and self.engine.manifest.clock == "wall"
+        with self._reached():
+            return self._now is None and self.engine.manifest.clock == "wall"
 
     async def now(self) -> datetime:
         """What time it is: what the session was told, the wall clock if the estate is live, else its newest time."""
@@ -67,12 +84,13 @@ class Source:
 
     async def newest(self) -> datetime:
         """Up to when there are data."""
-        version = self.version()
-        if self._newest is None or self._newest[0] != version:
-            tables = self.engine.tables(self._tenant)
-            found = await _newest(tables, _SEEN) or await _newest(tables, _PLANNED) or datetime.now(UTC)
-            self._newest = (version, found)
-        return self._newest[1]
+
+        async def build() -> datetime:
+            with self._reached():
+                tables = self.engine.tables(self._tenant)
+            return await _newest(tables, _SEEN) or await _newest(tables, _PLANNED) or datetime.now(UTC)
+
+        return await self._shared().get("newest", build)
 
 
 async def _newest(tables: Tables, columns: Mapping[str, tuple[str, ...]]) -> datetime | None:

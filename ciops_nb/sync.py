@@ -122,6 +122,21 @@ class _Pool(ThreadPoolExecutor):
             with self._guard:
                 self._size -= 1
 
+    def give_up(self, future: Future[Any]) -> None:
+        """One thread more while the work of *future*, for which nobody waits any more, keeps one.
+
+        Without it a source that stalls would take all threads, and no other source could answer.
+        """
+        if future.running():
+            with self._guard:
+                self._size += 1
+                self._grow()
+            future.add_done_callback(self._take_back)
+
+    def _take_back(self, _: Future[Any]) -> None:
+        with self._guard:
+            self._size -= 1
+
     def finish(self, deadline: float) -> None:
         """Drop what has not begun, and wait until *deadline* for what has."""
         with contextlib.suppress(Empty):
@@ -828,4 +843,10 @@ async def in_thread(function: Callable[..., R], *args: Any) -> R:
     job = functools.partial(copy_context().run, function, *args)
     if _is_inline():
         return job()
-    return await asyncio.get_running_loop().run_in_executor(_get_pool(), job)
+    pool = _get_pool()
+    future = pool.submit(job)
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        pool.give_up(future)
+        raise

@@ -25,7 +25,7 @@ BELOW = {
     "registry": {"errors", "sync", "plugins", "estate", "context"},
     "execution": {"errors", "present"},
     "tools": {"errors", "sync", "estate", "engines", "topology", "cep", "context", "registry"},
-    "source": {"sync", "engines", "context"},
+    "source": {"errors", "sync", "engines", "context"},
     "session": {
         "errors",
         "sync",

@@ -184,7 +184,7 @@ class Cache:
     async def _fly(self, call: Call) -> Answer:
         answer = await self._inner(call)
         # Data that changed between the question and its answer are not those that the key names.
-        if answer.fallback is None and answer.data_version == call.data_version:
+        if answer.fallback is None and answer.steady and answer.data_version == call.data_version:
             self._kept.put(call, answer)
         return answer
 

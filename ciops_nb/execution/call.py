@@ -109,6 +109,7 @@ class Answer:
     cached: bool = False
     age: float | None = None
     retries: int = 0
+    steady: bool = True  # the data did not change while it was made: else no version names them
     _shown: dict[str, Any] = field(default_factory=dict, repr=False)  # what was made of value once, for all its copies
 
     @property

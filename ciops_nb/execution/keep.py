@@ -151,7 +151,8 @@ def plain(body: Any) -> Any:
     """A pandas frame as the polars frame it is kept as, its columns of dicts as they are; all else as it is."""
     if isinstance(body, pl.DataFrame) or not hasattr(body, "columns"):
         return body
-    held = [name for name in body.columns if body[name].map(lambda cell: isinstance(cell, dict)).any()]
+    objects = [name for name in body.columns if body[name].dtype == object]
+    held = [name for name in objects if any(isinstance(cell, dict) for cell in body[name])]
     made: pl.DataFrame = pl.from_pandas(body.drop(columns=held))
     columns = [pl.Series(name, list(body[name]), dtype=pl.Object()) for name in held]
     return made.with_columns(columns).select(list(body.columns))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["Choice", "Health", "choose"]
+__all__ = ["Choice", "Health", "choose", "stand_ins"]
 
 _RECENT = 20  # outcomes that are remembered of a source
 _OPENS_AFTER = 3  # failures in a row
@@ -123,17 +123,26 @@ def _better(
     holds_until: dict[str, datetime | None],
 ) -> tuple[str, str] | None:
     """Another source that may stand in for *first* because it has all that is asked, if *first* does badly."""
-    for name in others:
+    for name, reason in stand_ins(tool, [first, *others], health).items():
         held = holds_until.get(name)
-        if health[name].open_for or needs_until is None or held is None or held < needs_until:
+        if needs_until is not None and held is not None and held >= needs_until:
+            return name, f"has data up to {held:%Y-%m-%dT%H:%MZ}, and {reason}"
+    return None
+
+
+def stand_ins(tool: str, names: Sequence[str], health: dict[str, Health]) -> dict[str, str]:
+    """The sources that do better than the first of *names*, with the reason: those whose data are worth a look."""
+    first, *others = names
+    found = {}
+    if health[first].open_for:
+        return {}
+    for name in others:
+        if health[name].open_for:
             continue
         failing = health[first].error_rate
-        if failing is not None and failing >= _FAILS_OFTEN:
-            return name, f"has data up to {held:%Y-%m-%dT%H:%MZ}, and {failing:.0%} of the calls of {first} failed"
         slow, quick = health[first].steady_latency(tool), health[name].steady_latency(tool)
-        if slow is not None and quick is not None and slow > _SLOWER * quick:
-            return (
-                name,
-                f"has data up to {held:%Y-%m-%dT%H:%MZ}, and answers in {quick:.2g} s where {first} takes {slow:.2g} s",
-            )
-    return None
+        if failing is not None and failing >= _FAILS_OFTEN:
+            found[name] = f"{failing:.0%} of the calls of {first} failed"
+        elif slow is not None and quick is not None and slow > _SLOWER * quick:
+            found[name] = f"answers in {quick:.2g} s where {first} takes {slow:.2g} s"
+    return found

@@ -63,14 +63,14 @@ def told(value: Any, name: str = "parameter") -> Any:
         return [told(inner, name) for inner in value]
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
+    kind: Any = type(value)  # asked of the kind: asking a lazy frame for its columns would run it
     for method in ("tolist", "to_list"):  # numpy, pandas; polars
-        if hasattr(value, method):
+        if hasattr(kind, method):
             return told(getattr(value, method)(), name)
-    kind: Any = type(value)
     # A frame is printed in part, and what has no words of its own as an address: two that differ would look the same.
     if (
-        hasattr(value, "columns")
-        or hasattr(value, "nodes")
+        hasattr(kind, "columns")
+        or hasattr(kind, "nodes")
         or (kind.__str__, kind.__repr__) == (object.__str__, object.__repr__)
     ):
         hint = "Give text, numbers, times, or lists and dicts of them"

@@ -271,7 +271,7 @@ def test_files_that_go_away_are_a_named_error(estate: Path, engine: str, monkeyp
     with ciops.connect(f"{engine}:{estate}", tenant="a", frames="polars", now=NOW) as ops:
         ops.ci_search.sync()
         shutil.rmtree(estate)
-        with pytest.raises(EstateInvalid) as caught:
+        with pytest.raises(EngineUnavailable, match=r"estate\.toml") as caught:
             ops.ci_search.sync()
     is_ours(caught.value)
 

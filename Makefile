@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# What the tests of the crossing put before the packages of .venv; each is a folder of its own, without dependencies.
+BESIDE := ipykernel==6.31.0 nest-asyncio==1.6.0
+KERNELS := .kernels/.ready
 
 .PHONY: demo test bench lint types wheel clean
 
 demo: $(READY)
 	$(BIN)/ciops-nb demo --estate data/demo --out incident-demo.html
 
-test: lint types $(READY)
+test: lint types $(READY) $(KERNELS)
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval notebooks
 	$(MAKE) wheel
@@ -36,5 +39,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $(READY)
 
+# Without a network there are none: the tests that need them are skipped, and say so.
+$(KERNELS): Makefile $(READY)
+	rm -rf .kernels && mkdir -p .kernels
+	for one in $(BESIDE); do \
+		$(BIN)/python -m pip install -q --no-deps --target .kernels/$$one $$one || exit 0; \
+	done; touch $(KERNELS)
+
 clean:
-	rm -rf .venv .bench build dist .mypy_cache .ruff_cache
+	rm -rf .venv .kernels .bench build dist .mypy_cache .ruff_cache

@@ -25,11 +25,13 @@ _PLACES = {
     "cep": "",
     "connect": "session",
     "errors": "",
+    "load_ipython_extension": "sync.notebook",
     "provenance": "answers",
     "recipe": "recipes.run",
     "replay": "recipes.bundle",
     "sync": "",
     "tool": "registry",
+    "unload_ipython_extension": "sync.notebook",
 }
 
 __all__ = ["Context", "Ops", "cep", "connect", "errors", "provenance", "recipe", "replay", "sync", "tool"]

@@ -18,6 +18,7 @@
     ├── TenantNeeded        (ValueError)       the estate has several tenants, or not the one named
     ├── EngineUnavailable   (ConnectionError)  the rows could not be fetched
     ├── ToolTimedOut        (TimeoutError)     an answer took longer than allowed
+    ├── CannotWait          (RuntimeError)     plain code cannot wait here without stopping what it waits for
     ├── SessionClosed       (RuntimeError)     the connection was closed before the call
     └── IncompleteResult    (RuntimeError)     ``strict=True`` and the answer is not whole
 
@@ -37,6 +38,7 @@ __all__ = [
     "BadParameter",
     "BadRule",
     "BadTimeRange",
+    "CannotWait",
     "CiopsError",
     "EngineUnavailable",
     "EstateInvalid",
@@ -228,6 +230,17 @@ class ToolTimedOut(CiopsError, TimeoutError):
 
     def __str__(self) -> str:
         return f"{self.tool} gave no answer within {self.seconds:g} s and was cancelled. Ask for less, or allow more."
+
+
+class CannotWait(CiopsError, RuntimeError):
+    """Plain code cannot wait here without stopping the very loop that has to do the work."""
+
+    def __init__(self, name: str, problem: str, hint: str = "Await it instead.") -> None:
+        super().__init__(name, problem, hint)
+        self.name, self.problem, self.hint = name, problem, hint
+
+    def __str__(self) -> str:
+        return f"{self.problem}, so {self.name} cannot be waited for. {self.hint}"
 
 
 class SessionClosed(CiopsError, RuntimeError):

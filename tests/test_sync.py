@@ -14,7 +14,7 @@ from ciops_nb import sync
 
 SCENARIOS = Path(__file__).parent / "sync_scenarios"
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ("calling", "nesting", "interrupts", "errors", "cancelling", "contexts", "living")
+SCRIPTS = ("calling", "nesting", "interrupts", "errors", "cancelling", "contexts", "living", "caller")
 
 
 def play(script: str, name: str, *, seconds: float = 30) -> subprocess.CompletedProcess[str]:

@@ -1,106 +1,17 @@
-"""The crossing in real kernels: cells that block, cells that await, and the stop button."""
+"""The crossing in real kernels: cells that block, cells that await, widgets, subshells, and the stop button."""
 
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from jupyter_client.manager import KernelManager
 
-ROOT = Path(__file__).parents[1]
-SECONDS = 30
-
-PRELUDE = f"""
-import asyncio, sys, threading
-sys.path.insert(0, {str(ROOT)!r})
-from ciops_nb import sync
-
-begun = threading.Event()
-trail = []
-
-@sync.twin
-async def where(number=7):
-    await asyncio.sleep(0)
-    return number, threading.current_thread().name
-
-@sync.twin
-async def wait():
-    try:
-        print("begun", flush=True)
-        await asyncio.Event().wait()
-    finally:
-        await asyncio.sleep(0.02)
-        trail.append("clean")
-"""
-
-LAUNCH = {
-    "asyncio": "from ipykernel import kernelapp; kernelapp.launch_new_instance()",
-    "uvloop": "import asyncio, uvloop; asyncio.set_event_loop_policy(uvloop.EventLoopPolicy()); "
-    "from ipykernel import kernelapp; kernelapp.launch_new_instance()",
-}
+from tests.kernels import KINDS, PRELUDE, SECONDS, Kernel
 
 
-class Kernel:
-    """A kernel of this interpreter, asked one cell at a time."""
-
-    def __init__(self, loop: str = "asyncio") -> None:
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.kernel_spec.argv[:] = [sys.executable, "-c", LAUNCH[loop], "-f", "{connection_file}"]
-        self.manager.start_kernel()
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=SECONDS)
-
-    def start(self, cell):
-        return self.client.execute(cell)
-
-    def result(self, asked):
-        """What the cell displayed, printed, or raised."""
-        shown, deadline = [], time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            message = self.client.get_iopub_msg(timeout=SECONDS)
-            kind, content = message["msg_type"], message["content"]
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            if kind == "execute_result":
-                shown.append(content["data"]["text/plain"])
-            elif kind == "stream":
-                shown.append(content["text"].strip())
-            elif kind == "error":
-                shown.append(content["ename"])
-            elif kind == "status" and content["execution_state"] == "idle":
-                return shown
-        raise AssertionError(f"the cell did not end; it had shown {shown}")
-
-    def run(self, cell):
-        return self.result(self.start(cell))
-
-    def stop_once_begun(self, cell):
-        """Press the stop button when the cell has printed "begun"; what else it shows, and how long stopping took."""
-        asked = self.start(cell)
-        while True:
-            message = self.client.get_iopub_msg(timeout=SECONDS)
-            if message["msg_type"] == "stream" and "begun" in message["content"]["text"]:
-                break
-        start = time.monotonic()
-        self.manager.interrupt_kernel()
-        shown = self.result(asked)
-        return shown, time.monotonic() - start
-
-    def close(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+@pytest.fixture(scope="module", params=KINDS)
 def kernel(request):
-    if request.param == "uvloop":
-        pytest.importorskip("uvloop", reason="uvloop is not installed, so no kernel can run on it")
-    kernel = Kernel(request.param)
+    kernel = Kernel(**KINDS[request.param])
     try:
         assert [] == kernel.run(PRELUDE)
-        loop = "uvloop" if request.param == "uvloop" else "asyncio.unix_events"
-        assert [repr(loop)] == kernel.run("type(asyncio.get_running_loop()).__module__")
         yield kernel
     finally:
         kernel.close()
@@ -171,11 +82,12 @@ def test_a_cell_with_a_loop_of_its_own_in_a_thread(kernel):
     assert HOME == kernel.run("await asyncio.to_thread(lambda: asyncio.run(where()))")
 
 
+@pytest.mark.parametrize("way", ["signal", "message"])
 @pytest.mark.parametrize("cell", ["wait.sync()", "await wait()", "await asyncio.gather(wait(), where())"])
-def test_the_stop_button_stops_a_cell_and_the_next_one_runs(kernel, cell):
+def test_the_stop_button_stops_a_cell_and_the_next_one_runs(kernel, cell, way):
     kernel.run("trail.clear()")
 
-    shown, seconds = kernel.stop_once_begun(cell)
+    shown, seconds = kernel.stop_once_begun(cell, way)
 
     assert shown in (["KeyboardInterrupt"], ["CancelledError"])
     assert seconds < 2
@@ -223,6 +135,123 @@ def test_queued_cells_all_answer(kernel):
     asked = [kernel.start(cell) for cell in ["where.sync()", "await where()"] * 3]
 
     assert [HOME] * 6 == [kernel.result(one) for one in asked]
+
+
+@pytest.mark.parametrize("made", ["await make()", "make.sync()"])
+def test_both_ways_share_a_session_that_was_opened_at_home(kernel, made):
+    cell = (
+        """
+class Session:
+    def __init__(self):
+        self.loop, self.free, self.asked = asyncio.get_running_loop(), asyncio.Semaphore(2), asyncio.Queue()
+
+    async def get(self, what):
+        assert asyncio.get_running_loop() is self.loop
+        async with self.free:
+            await self.asked.put(what)
+            await asyncio.sleep(0)
+            return what
+
+@sync.twin
+async def make():
+    return Session()
+
+@sync.twin
+async def get(what):
+    return await session.get(what)
+
+@sync.twin
+async def asked():
+    return [await session.asked.get() for _ in range(5)]
+
+session = """
+        + made
+        + """
+answers = [get.sync(0), *await asyncio.gather(*(get(number) for number in range(1, 4))), get.sync(4)]
+answers, sorted(asked.sync())
+"""
+    )
+    assert [str((list(range(5)), list(range(5))))] == kernel.run(cell)
+
+
+def test_a_click_blocks_on_the_main_thread(kernel):
+    (comm,) = kernel.run("button = new_button(lambda: trail.append((where.sync(), threading.current_thread().name)))")
+    kernel.run("trail.clear()")
+
+    kernel.result(kernel.click(comm))
+
+    assert ["[((7, 'ciops-home'), 'MainThread')]"] == kernel.run("trail")
+
+
+def test_a_click_reaches_a_cell_that_awaits(kernel):
+    if kernel.major < 7:
+        pytest.skip("ipykernel 6 keeps clicks until an async cell has ended")
+    (comm,) = kernel.run(
+        "clicked = asyncio.Event()\nbutton = new_button(lambda: (trail.append(where.sync()), clicked.set()))"
+    )
+    kernel.run("trail.clear()")
+    asked = kernel.begin("print('begun', flush=True)\nasync with asyncio.timeout(30):\n    await clicked.wait()\ntrail")
+
+    kernel.click(comm)
+
+    assert ["[(7, 'ciops-home')]"] == kernel.result(asked)
+
+
+def test_a_subshell_blocks_and_awaits_while_the_main_shell_is_blocked(kernel):
+    if kernel.major < 7:
+        pytest.skip("subshells came with ipykernel 7")
+    kernel.run("trail.clear()")
+    cell = """
+async def until_clicked():
+    global clicked
+    clicked = asyncio.Event()
+    print("begun", flush=True)
+    await clicked.wait()
+    return trail
+
+@sync.twin
+async def set_clicked():
+    clicked.set()
+
+def on_click():
+    trail.append((where.sync(), threading.current_thread() is threading.main_thread()))
+    set_clicked.sync()
+"""
+    assert [] == kernel.run(cell)
+    subshell = kernel.ask_control("create_subshell_request")["subshell_id"]
+    try:
+        blocked = kernel.begin("sync.run(until_clicked(), timeout=60)")
+
+        in_main = "threading.current_thread() is threading.main_thread()"
+        assert ["((7, 'ciops-home'), False)"] == kernel.result(
+            kernel.start(f"where.sync(), {in_main}", subshell=subshell)
+        )
+        assert ["((7, 'ciops-home'), False)"] == kernel.result(
+            kernel.start(f"await where(), {in_main}", subshell=subshell)
+        )
+        # The clicks on a widget go to the subshell that made it.
+        (comm,) = kernel.result(kernel.start("button = new_button(on_click)", subshell=subshell))
+        kernel.click(comm, subshell=subshell)
+
+        assert ["[((7, 'ciops-home'), False)]"] == kernel.result(blocked)
+    finally:
+        assert "ok" == kernel.ask_control("delete_subshell_request", {"subshell_id": subshell})["status"]
+
+
+def test_a_cell_may_fork(kernel):
+    cell = """
+import os
+def in_child():
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if where.sync() == (7, "ciops-home") else 3)
+        except BaseException:
+            os._exit(4)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+where.sync(), in_child(), where.sync()[0]
+"""
+    assert ["((7, 'ciops-home'), 0, 7)"] == kernel.run(cell)
 
 
 def test_the_kernel_shuts_down_with_work_pending():

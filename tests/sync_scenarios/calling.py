@@ -12,6 +12,7 @@ from harness import in_background, play, raises
 AT_START = set(sys.modules)
 
 from ciops_nb import sync  # noqa: E402  what it imports is looked at below
+from ciops_nb.errors import CannotWait  # noqa: E402
 
 
 @sync.twin
@@ -298,9 +299,9 @@ def nest_asyncio_applied_before_does_not_matter() -> None:
 
 def the_browser_is_told_to_await() -> None:
     sys.platform = "emscripten"
-    with raises(RuntimeError) as errors:
+    with raises(CannotWait) as errors:
         where.sync(7)
-    assert "There are no threads in this browser, so where cannot be waited for: await it instead." == str(errors[0])
+    assert "There are no threads in this browser, so where cannot be waited for. Await it instead." == str(errors[0])
     assert (7, "MainThread", False) == asyncio.run(where(7))
     assert 1 == threading.active_count()
 

@@ -6,6 +6,7 @@ import threading
 from harness import play, raises, takes_less_than
 
 from ciops_nb import sync
+from ciops_nb.sync import crossing
 
 trail: list[str] = []
 begun, cleaning, go_on = threading.Event(), threading.Event(), threading.Event()
@@ -166,7 +167,7 @@ def work_in_a_thread_that_has_not_begun_is_dropped() -> None:
     ran: list[int] = []
 
     async def main() -> None:
-        full = [asyncio.create_task(sync.in_thread(go_on.wait)) for _ in range(sync._THREADS)]
+        full = [asyncio.create_task(sync.in_thread(go_on.wait)) for _ in range(crossing._THREADS)]
         queued = asyncio.create_task(sync.in_thread(ran.append, 1))
         await asyncio.sleep(0)
         queued.cancel()

@@ -10,6 +10,7 @@ from harness import interrupt_after, play, raises, takes_at_least, takes_less_th
 
 from ciops_nb import sync
 from ciops_nb.errors import ToolTimedOut
+from ciops_nb.sync import crossing
 
 begun, cleaning = threading.Event(), threading.Event()
 trail: list[str] = []
@@ -144,7 +145,9 @@ def a_late_ctrl_c_costs_nothing() -> None:
         return 1
 
     def at_last(number: int, frame: object) -> None:
-        while asyncio.all_tasks(sync._homes[0].loop):  # until the work has ended, while the caller is still to learn it
+        while asyncio.all_tasks(
+            crossing._homes[0].loop
+        ):  # until the work has ended, while the caller is still to learn it
             time.sleep(0.001)
 
     signal.signal(signal.SIGINT, at_last)

@@ -14,6 +14,7 @@ if sys.argv[1] == "calling_when_all_is_over":
     atexit.register(lambda: print("over", nested.sync(), asyncio.run(nested_in_a_loop())))  # runs last
 
 from ciops_nb import sync  # registers its own
+from ciops_nb.errors import CannotWait
 
 begun = threading.Event()
 
@@ -39,9 +40,9 @@ async def nested() -> int:
 
 
 async def nested_in_a_loop() -> int:
-    with raises(RuntimeError) as errors:
+    with raises(CannotWait) as errors:
         empty.sync()
-    text = "The interpreter is exiting, so empty cannot be waited for beside this loop: await it."
+    text = "The interpreter is exiting, and a loop runs here, so empty cannot be waited for. Await it instead."
     assert text == str(errors[0])
     return await empty() + await sync.in_thread(max, 0, 0)
 

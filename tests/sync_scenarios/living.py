@@ -12,6 +12,7 @@ import warnings
 from harness import in_background, play, raises, takes_less_than
 
 from ciops_nb import sync
+from ciops_nb.sync import crossing
 
 
 @sync.twin
@@ -137,7 +138,7 @@ def three_thousand_calls_leave_nothing_behind() -> None:
     def census() -> tuple[int, int, int]:
         empty.sync()
         gc.collect()
-        return len(gc.get_objects()), threading.active_count(), len(asyncio.all_tasks(sync._homes[0].loop))
+        return len(gc.get_objects()), threading.active_count(), len(asyncio.all_tasks(crossing._homes[0].loop))
 
     mixed(50)
     before = census()
@@ -172,7 +173,7 @@ def calls_make_no_reference_cycles() -> None:
 
 
 def a_silent_home_loop_is_told_of_once() -> None:
-    sync._SILENCE, sync._ANSWER = 0.2, 0.1
+    crossing._SILENCE, crossing._ANSWER = 0.2, 0.1
     held, release = threading.Event(), threading.Event()
 
     @sync.twin
@@ -202,7 +203,7 @@ def a_silent_home_loop_is_told_of_once() -> None:
 
 
 def a_long_wait_on_a_turning_loop_is_not_told_of() -> None:
-    sync._SILENCE, sync._ANSWER = 0.05, 0.05
+    crossing._SILENCE, crossing._ANSWER = 0.05, 0.05
 
     @sync.twin
     async def lasting() -> int:

@@ -9,6 +9,7 @@ from harness import in_background, play, raises
 
 from ciops_nb import sync
 from ciops_nb.errors import ToolTimedOut
+from ciops_nb.sync import crossing
 
 
 @sync.twin
@@ -385,7 +386,7 @@ def the_pool_is_bounded_and_used_again() -> None:
         await asyncio.gather(*(asyncio.to_thread(job) for _ in range(40)))
 
     sync.run(main())
-    assert sync._THREADS == most[0] == len(names)
+    assert crossing._THREADS == most[0] == len(names)
 
 
 def an_error_in_a_thread_arrives_and_the_thread_lives() -> None:

@@ -1,19 +1,6 @@
-"""The one crossing from ordinary code into the event loop.
+"""The home loop, and the ways there: blocking for a call, and awaiting it from another loop.
 
-Every call, awaited or blocked for, runs on one *home loop* in one daemon thread, so that locks, sessions and pools
-belong to one loop whichever way they were reached:
-
-- awaited from another loop: scheduled at home and waited for there; cancellation goes along;
-- awaited at home: a plain await;
-- blocked for (``.sync``): scheduled at home, and only the caller's thread waits;
-- blocked for by plain code that runs at home (a recipe calls a helper that asks a tool): the tasks of the home loop
-  run in greenlets, so such a call lets its own task really await. This is the way of SQLAlchemy's ``greenlet_spawn``.
-
-Nothing happens on import: loop, thread and greenlets come with the first call, and nothing of the caller's is patched.
-
-What may surprise: work runs in another thread than the caller's (sqlite3 and pyplot mind that); stopping means
-cancelling, and at most two seconds of waiting for the clean-up; and a blocking call made at home is a point where other
-tasks may run, so holding a ``threading.Lock`` over it can deadlock.
+The spares stand in for the home loop while some callback of it blocks its thread. The pool takes what would hold it up.
 """
 
 from __future__ import annotations
@@ -24,13 +11,11 @@ import contextlib
 import functools
 import inspect
 import os
-import signal
 import sys
 import threading
 import time
 import traceback
 import types
-import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -38,19 +23,17 @@ from contextvars import Context, ContextVar, copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from ciops_nb.errors import ToolTimedOut
+from ciops_nb.errors import CannotWait, ToolTimedOut
+from ciops_nb.sync import cell, driven
+from ciops_nb.sync.waiting import GRACE, TICK, bring_back, interruptible, ticking, warn, warn_of_nest_asyncio
 
-__all__ = ["Call", "Twin", "block", "call", "in_thread", "on_home_loop", "run", "twin"]
+__all__ = ["Call", "Twin", "block", "call", "in_thread", "on_home_loop", "twin"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_GRACE = 2.0  # seconds that cancelled work is given to clean up
 _SILENCE, _ANSWER = 4.0, 1.0  # seconds a caller waits before it asks whether the home loop turns, and for the answer
-_TICK = 0.1  # seconds between looks for the stop button
 _THREADS = min(4, (os.cpu_count() or 1) + 1)  # polars and duckdb bring threads of their own; more only compete
-
-_MISSING: Any = object()
 
 
 # ── a pool for work that would hold up the loop ─────────────────────────────────────────────────────────────────────
@@ -202,21 +185,17 @@ _here = _Here()
 _lock = threading.Lock()
 _homes: list[_Home] = []  # the home loop first; each next one stands in while the thread of the one before is blocked
 _pool: _Pool | None = None
-_greenlet: Any = None  # the module, when there is a loop to use it
-_era = object()  # another one after a fork
 _inherited: list[Any] = []
 _over = False
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    global _greenlet
-    import greenlet as _greenlet
-
+    driven.load()  # now, and not in the midst of the first task
     # Not by policy: that may be a user's uvloop, and one loop is enough to be right on.
     # (mypy reads this for one platform, and a loop of the other is unknown to it)
     kind = "ProactorEventLoop" if sys.platform == "win32" else "SelectorEventLoop"
     loop: asyncio.AbstractEventLoop = getattr(asyncio, kind)()
-    loop.set_task_factory(_task_factory)
+    loop.set_task_factory(driven.task_factory)
     return loop
 
 
@@ -229,6 +208,7 @@ def _get_pool() -> _Pool:
 
 def _get_home(level: int = 0) -> _Home:
     if level >= len(_homes):
+        warn_of_nest_asyncio()
         with _lock:
             while level >= len(_homes):
                 _homes.append(_Home(len(_homes)))
@@ -249,7 +229,7 @@ def on_home_loop() -> bool:
 def _at_exit() -> None:
     global _over
     _over = True
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + GRACE
     for home in reversed(_homes):  # one that stands in first: the one before waits for it
         home.close(deadline)
     _homes.clear()
@@ -258,78 +238,16 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    global _here, _lock, _pool, _era
+    global _here, _lock, _pool
     # Loop and pool are still the parent's: keep them from being closed here, as their files are shared with it.
     _inherited.extend((*_homes, _pool))
     _homes.clear()
-    _here, _lock, _pool, _era = _Here(), threading.Lock(), None, object()
+    _here, _lock, _pool = _Here(), threading.Lock(), None
+    driven.forget()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-# ── tasks of the home loop run in greenlets ─────────────────────────────────────────────────────────────────────────
-
-
-def _task_factory(
-    loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, **more: Any
-) -> asyncio.Task[Any]:
-    context = copy_context() if context is None else context
-    driven: Any = _drive(coro, context)
-    driven.__name__ = getattr(coro, "__name__", type(coro).__name__)
-    driven.__qualname__ = getattr(coro, "__qualname__", driven.__name__)
-    return asyncio.Task(driven, loop=loop, context=context, **more)
-
-
-@types.coroutine
-def _suspend(wish: Any) -> Generator[Any, Any, Any]:
-    return (yield wish)
-
-
-async def _drive(coro: Any, context: Context) -> Any:
-    """Run *coro* in a greenlet of its own, and await for it what it wishes."""
-    __tracebackhide__ = True
-    worker: Any = _greenlet.greenlet(_step_through)
-    worker.gr_context = context
-    worker.drives = _era, asyncio.current_task()
-    wish = worker.switch(coro)
-    while not worker.dead:
-        try:
-            answer = await _suspend(wish)
-        except BaseException as error:  # noqa: BLE001  it is the coroutine's
-            worker.parent = _greenlet.getcurrent()
-            wish = worker.throw(error)
-        else:
-            worker.parent = _greenlet.getcurrent()
-            wish = worker.switch(answer)
-    return wish
-
-
-def _step_through(coro: Any) -> Any:
-    """Run *coro* to its end in the greenlet of a task, at whatever depth of plain calls; the driver awaits."""
-    __tracebackhide__ = True
-    worker: Any = _greenlet.getcurrent()
-    step, value = coro.send, None
-    while True:
-        try:
-            wish = step(value)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            del value  # an error must not be held by a frame of its own traceback
-        try:
-            step, value = coro.send, worker.parent.switch(wish)
-        except BaseException as error:  # noqa: BLE001  it is the coroutine's
-            step, value = coro.throw, error
-
-
-def _is_driven() -> bool:
-    """Whether this code runs in the greenlet of the current task, so that the task can await for it."""
-    if _greenlet is None:
-        return False
-    era, task = getattr(_greenlet.getcurrent(), "drives", (None, None))
-    return era is _era and task is asyncio.current_task()
 
 
 # ── one call on its way ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -395,9 +313,7 @@ class _Crossing(Generic[R]):
 
     def bring_back(self) -> None:
         """Set in this context what the call has set in its own."""
-        for variable, value in self._context.items():
-            if variable is not _calling and self._before.get(variable, _MISSING) is not value:
-                variable.set(value)
+        bring_back(self._before, self._context, but=_calling)
 
     def outcome(self) -> R:
         """The result or the error."""
@@ -434,7 +350,7 @@ class _Watch:
             frame = sys._current_frames().get(home.thread.ident or 0)
             stack = "".join(traceback.format_stack(frame)) if frame else "(its thread has ended)"
             seconds = _SILENCE + _ANSWER
-            _warn(
+            warn(
                 f"{self._crossing.name} has waited for {seconds:g} s, and the loop of ciops_nb does not turn: "
                 f"something keeps it busy. Give such work to ciops_nb.sync.in_thread(). It is here:\n{stack}"
             )
@@ -445,15 +361,7 @@ class _Watch:
         self._crossing.home.warned = False
 
 
-def _warn(message: str) -> None:
-    """Warn at the line that called into this module."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename == __file__:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
-
-
-async def _limited(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:  # noqa: ASYNC109  it is one
+async def limited(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:  # noqa: ASYNC109  it is one
     __tracebackhide__ = True
     try:
         async with asyncio.timeout(timeout) as limit:
@@ -481,9 +389,11 @@ def block(make: Callable[[], Coroutine[Any, Any, R]], *, name: str, timeout: flo
     """
     __tracebackhide__ = True
     if sys.platform == "emscripten":
-        raise RuntimeError(f"There are no threads in this browser, so {name} cannot be waited for: await it instead.")
-    if _is_driven():
-        return _step_through(_limited(make, name, timeout))  # type: ignore[no-any-return]
+        raise CannotWait(name, "There are no threads in this browser")
+    if driven.is_driven():
+        if on_home_loop():
+            return driven.step_through(limited(make, name, timeout))  # type: ignore[no-any-return]
+        return cell.wait(functools.partial(_across, make, name), name, timeout)
     if _is_inline():
         return _run_inline(make, name, timeout)
     if _here.pool is not None:
@@ -495,9 +405,9 @@ def block(make: Callable[[], Coroutine[Any, Any, R]], *, name: str, timeout: flo
 def _run_inline(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:
     __tracebackhide__ = True
     if asyncio._get_running_loop() is not None:
-        raise RuntimeError(f"The interpreter is exiting, so {name} cannot be waited for beside this loop: await it.")
+        raise CannotWait(name, "The interpreter is exiting, and a loop runs here")
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        return runner.run(_limited(make, name, timeout))
+        return runner.run(limited(make, name, timeout))
 
 
 def _block_thread(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:
@@ -507,7 +417,7 @@ def _block_thread(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout
     waiter = threading.Lock()
     waiter.acquire()
     crossing = _Crossing(home, make, name, waiter.release)
-    with _interruptible(), _under_outer(crossing):
+    with interruptible(), _under_outer(crossing):
         try:
             crossing.start()
             _wait(crossing, waiter, timeout)
@@ -534,10 +444,10 @@ def _acquire(waiter: threading.Lock, seconds: float) -> bool:
     if sys.platform != "win32":
         return waiter.acquire(timeout=max(0.0, seconds))
     # A lock is not interruptible on Windows: look up now and then.
-    while seconds > _TICK:
-        if waiter.acquire(timeout=_TICK):
+    while seconds > TICK:
+        if waiter.acquire(timeout=TICK):
             return True
-        seconds -= _TICK
+        seconds -= TICK
     return waiter.acquire(timeout=max(0.0, seconds))
 
 
@@ -546,9 +456,9 @@ def _give_up(crossing: _Crossing[Any], waiter: threading.Lock) -> None:
     if not crossing.finished:  # else the interrupt came late, and there is nothing to wait for
         with contextlib.suppress(KeyboardInterrupt):
             crossing.cancel()
-            _acquire(waiter, _GRACE)
+            _acquire(waiter, GRACE)
         if not crossing.finished:
-            _warn(f"{crossing.name} was cancelled, but goes on in the background")
+            warn(f"{crossing.name} was cancelled, but goes on in the background")
     if crossing.finished:
         crossing.bring_back()
 
@@ -570,43 +480,6 @@ def _under_outer(crossing: _Crossing[Any]) -> Iterator[None]:
         outer.inner = None
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and the stop button through while the main thread blocks inside a running loop.
-
-    ``asyncio.run`` and ipykernel replace the handler of SIGINT by one that schedules a callback on their loop, which
-    is the very loop that is blocked.
-    """
-    before = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
-    if not callable(before) or before is signal.default_int_handler:  # not callable: ignored, or fatal, on purpose
-        yield
-        return
-    blocking, only_schedules = True, _only_schedules(before)
-
-    def interrupt(number: int, frame: types.FrameType | None) -> None:
-        __tracebackhide__ = True
-        if not (blocking and only_schedules):
-            before(number, frame)
-        if blocking:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        blocking = False  # in case an interrupt right here keeps the next line from running
-        if signal.getsignal(signal.SIGINT) is interrupt:
-            signal.signal(signal.SIGINT, before)
-
-
-def _only_schedules(handler: Any) -> bool:
-    while isinstance(handler, functools.partial):
-        handler = handler.func
-    owner = getattr(handler, "__self__", None)
-    module = getattr(handler, "__module__", None) or type(owner).__module__
-    return str(module).partition(".")[0] in ("asyncio", "ipykernel", "uvloop")
-
-
 # ── waiting on another loop ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -622,7 +495,7 @@ async def _across(make: Callable[[], Coroutine[Any, Any, R]], name: str) -> R:
             loop.call_soon_threadsafe(ended.set)
 
     crossing = _Crossing(_get_home(), make, name, tell)
-    with _ticking(loop), _watched(loop, crossing):
+    with ticking(loop), _watched(loop, crossing):
         try:
             crossing.start()
             await ended.wait()
@@ -641,42 +514,6 @@ async def _across(make: Callable[[], Coroutine[Any, Any, R]], name: str) -> R:
             crossing.cancel()
             raise
     return crossing.outcome()
-
-
-class _Ticker:
-    """Wakes an idle loop now and then: a kernel's stop button is only seen by a loop that turns (ipykernel#881)."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.waiting = 0
-        self._handle: asyncio.TimerHandle | None = None
-
-    def tick(self) -> None:
-        self._handle = self.loop.call_later(_TICK, self.tick) if self.waiting else None
-
-    def enter(self) -> None:
-        self.waiting += 1
-        if self._handle is None:
-            self.tick()
-
-
-_ticker: _Ticker | None = None  # of the loop in the main thread, which alone gets signals
-
-
-@contextlib.contextmanager
-def _ticking(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    global _ticker
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    if _ticker is None or _ticker.loop is not loop:
-        _ticker = _Ticker(loop)
-    ticker = _ticker
-    ticker.enter()
-    try:
-        yield
-    finally:
-        ticker.waiting -= 1
 
 
 @contextlib.contextmanager
@@ -760,43 +597,6 @@ def call(make: Callable[[], Coroutine[Any, Any, R]], *, name: str) -> Call[R]:
         name: What it is called in tasks, warnings and errors.
     """
     return Call(make, name)
-
-
-def run(coro: Coroutine[Any, Any, R], *, timeout: float | None = None) -> R:
-    """Wait for *coro* and return its result, in a notebook or out of one.
-
-    Args:
-        coro: The coroutine to run, on the home loop.
-        timeout: Seconds after which it is cancelled.
-
-    Raises:
-        TypeError: *coro* is not a coroutine.
-        ToolTimedOut: it took longer than *timeout* seconds; it has been cancelled.
-
-    Example:
-        >>> async def answer() -> int:
-        ...     return 42
-        >>> run(answer())
-        42
-    """
-    __tracebackhide__ = True
-    if not isinstance(coro, Coroutine):
-        hint = (
-            "call the function first" if inspect.iscoroutinefunction(coro) else "give it the call of an async function"
-        )
-        raise TypeError(f"run() waits for a coroutine, and got {coro!r}: {hint}")
-    try:
-        return block(
-            functools.partial(_run_on, coro), name=getattr(coro, "__qualname__", type(coro).__name__), timeout=timeout
-        )
-    finally:
-        if isinstance(coro, types.CoroutineType) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
-            coro.close()  # cancelled before it began
-
-
-async def _run_on(coro: Coroutine[Any, Any, R]) -> R:
-    __tracebackhide__ = True
-    return await coro
 
 
 class Twin(Generic[P, R]):

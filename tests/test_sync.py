@@ -83,3 +83,54 @@ async def test_it_works_in_the_loop_of_each_test(turn):
 async def answer() -> int:
     await asyncio.sleep(0)
     return 42
+
+
+ANYIO = """
+import pytest
+from ciops_nb import sync
+
+pytestmark = pytest.mark.anyio
+
+@pytest.fixture(params=["asyncio", pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")])
+def anyio_backend(request):
+    return request.param
+
+@sync.twin
+async def answer():
+    return 42
+
+@pytest.fixture
+async def awaited():
+    return await answer()
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_both_ways(awaited, turn):
+    assert 42 == awaited == answer.sync() == await answer()
+"""
+
+
+def test_it_works_in_the_plugin_of_anyio(tmp_path):
+    (tmp_path / "test_with_anyio.py").write_text(ANYIO)
+    played = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-W",
+            "error",
+            "-p",
+            "no:asyncio",
+            "-p",
+            "no:cacheprovider",
+            str(tmp_path),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert 0 == played.returncode, played.stdout + played.stderr
+    assert "4 passed" in played.stdout

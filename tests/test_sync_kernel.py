@@ -254,6 +254,64 @@ where.sync(), in_child(), where.sync()[0]
     assert ["((7, 'ciops-home'), 0, 7)"] == kernel.run(cell)
 
 
+HEARTBEAT = """
+import time
+import duckdb, numpy, polars
+
+numbers = numpy.random.default_rng(7)
+frame = polars.DataFrame({"key": numbers.integers(0, 300_000, 1_000_000), "value": numbers.random(1_000_000)})
+rows, answers = 100_000_000, []
+
+def ask_duckdb():
+    (total,), = duckdb.connect().execute(f"select sum(hash(range) % 1000) from range({rows})").fetchall()
+    answers.append(0 < total < 1000 * rows)
+
+def ask_polars():
+    ranks = polars.col("value").rank().over("key").alias("rank")
+    most = frame.lazy().sort("value").with_columns(ranks).group_by("key").agg(polars.col("rank").max()).collect()
+    answers.append(most.height == frame["key"].n_unique())
+
+@sync.twin
+async def query(seconds=2):
+    start = time.monotonic()
+    while time.monotonic() - start < seconds:
+        await sync.in_thread(ask_duckdb)
+        await sync.in_thread(ask_polars)
+    return time.monotonic() - start
+
+async def beat(gaps):
+    last = time.monotonic()
+    while True:
+        await asyncio.sleep(0.005)
+        now = time.monotonic()
+        gaps.append(now - last)
+        last = now
+
+async def listen():
+    gaps = []
+    beating = asyncio.ensure_future(beat(gaps))
+    took = await query()
+    beating.cancel()
+    gaps.sort()
+    return took >= 2, all(answers), len(gaps) > 100, gaps[int(0.99 * len(gaps))] * 1000, gaps[-1] * 1000
+
+"""
+
+
+def test_the_loop_of_the_notebook_beats_while_engines_work_for_two_seconds(kernel):
+    kernel.run(HEARTBEAT)
+    for _ in range(3):  # what else this machine does may hold up one of them
+        shown = kernel.run(
+            "asked_long, right, many, p99, longest = await listen()\nprint(asked_long, right, many, p99, longest)"
+        )
+        *facts, p99, longest = shown[0].split()
+        if float(p99) < 50 and float(longest) < 150:
+            break
+    assert ["True"] * 3 == facts
+    assert float(p99) < 50
+    assert float(longest) < 150
+
+
 def test_the_kernel_shuts_down_with_work_pending():
     kernel = Kernel()
     try:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from ciops_nb.answers import COMPLETE, provenance
 from ciops_nb.estate.times import format_time
-from ciops_nb.recipes.case import Case, Judged, as_polars, call_id
+from ciops_nb.recipes.case import Case, Judged
+from ciops_nb.recipes.evidence import as_polars, call_id, incomplete, listed
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.leads import Lead
 from ciops_nb.recipes.movers import FEWEST, KEYS
@@ -18,7 +18,6 @@ from ciops_nb.recipes.movers import FEWEST, KEYS
 __all__ = ["findings_of"]
 
 _MOST_SHOWN = 6
-_MOST_LISTED = 12
 
 
 def findings_of(case: Case, judged: Judged, whole: Any) -> Findings:
@@ -28,7 +27,7 @@ def findings_of(case: Case, judged: Judged, whole: Any) -> Findings:
         statements=tuple(_found(case, judged)) or (Statement(_nothing(judged), case.measured),),
         sections=tuple(_sections(case, judged)),
         ruled_out=tuple(_ruled_out(case, judged)),
-        unknown=(*_unknown(case, judged, whole), *_incomplete(case)),
+        unknown=(*_unknown(case, judged, whole), *incomplete(case.answers())),
         next_steps=tuple(_next_steps(case, judged)),
     )
 
@@ -55,7 +54,7 @@ def _headline(case: Case, judged: Judged) -> Statement:
     lead = judged.leads[0]
     first = _first(judged)
     others = [other.ci_code for other in judged.leads[1:] if lead.like(other)]
-    rank = f"the best lead with {_listed(others)}, which nothing but size tells apart" if others else "the best lead"
+    rank = f"the best lead with {listed(others)}, which nothing but size tells apart" if others else "the best lead"
     moved = _mover_of(judged, lead.ci_code)
     if moved is None:
         last = judged.signs.filter(pl.col("ci_code") == lead.ci_code).row(-1, named=True)
@@ -107,7 +106,7 @@ def _sign(row: Mapping[str, Any], *, without: str = "") -> str:
 
 def _why(lead: Lead) -> str:
     if lead.standing == "explained":
-        return f"explained by {_listed(lead.explained_by)}"
+        return f"explained by {listed(lead.explained_by)}"
     if lead.standing == "reported":
         return "a severe event tells that it is not well, though the measured CIs between are"
     if lead.standing == "changed":
@@ -126,13 +125,13 @@ def _found(case: Case, judged: Judged) -> Iterator[Statement]:
         yield Statement(f"{case.ci}: {_moved(row)}.", case.of_metric(row["metric"]))
     downstream = sorted(set(ill.filter(pl.col("ci_code").is_in(list(case.hurt)))["ci_code"]) - {case.ci})
     if downstream:
-        text = f"Hurt downstream, by their metrics: {_listed(downstream)}."
+        text = f"Hurt downstream, by their metrics: {listed(downstream)}."
         yield Statement(text, (call_id(case.hurt), *case.measured))
     others = [lead for lead in judged.leads if lead.ci_code != case.ci]
     for lead in others[:_MOST_SHOWN]:
         yield _told(case, judged, lead)
     if len(others) > _MOST_SHOWN:
-        rest = _listed([lead.ci_code for lead in others[_MOST_SHOWN:]])
+        rest = listed([lead.ci_code for lead in others[_MOST_SHOWN:]])
         yield Statement(f"Further CIs upstream that moved or changed: {rest}.", (call_id(case.needed), *case.measured))
     earlier = judged.signs.height - _MOST_SHOWN
     if earlier > 0:
@@ -147,7 +146,7 @@ def _found(case: Case, judged: Judged) -> Iterator[Statement]:
     load = load.filter(pl.col("bad").is_null() & pl.col("ci_code").is_in(list(upstream)))
     if load.height:
         names = [f"{row['ci_code']} {_name(row)} ({row['direction']})" for row in load.iter_rows(named=True)]
-        yield Statement(f"Moved, though neither direction is bad: {_listed(names)}.", case.measured)
+        yield Statement(f"Moved, though neither direction is bad: {listed(names)}.", case.measured)
 
 
 def _told(case: Case, judged: Judged, lead: Lead) -> Statement:
@@ -173,21 +172,19 @@ def _unknown(case: Case, judged: Judged, whole: Any) -> Iterator[Statement]:
             f"{row['ci_code']} {_name(row)} from {format_time(row['gap_from'])} to {format_time(row['gap_until'])}"
             for row in judged.gaps.iter_rows(named=True)
         ]
-        yield Statement(f"Without points for longer than usual: {_listed(names)}.", case.measured)
+        yield Statement(f"Without points for longer than usual: {listed(names)}.", case.measured)
     if judged.nan:
         names = [f"{code} ({count})" for code, count in judged.nan.items()]
-        yield Statement(
-            f"Points that are NaN, which is no measurement, were left out: {_listed(names)}.", case.measured
-        )
+        yield Statement(f"Points that are NaN, which is no measurement, were left out: {listed(names)}.", case.measured)
     if movers.brief.height:
         names = [f"{row['ci_code']} {_name(row)}" for row in movers.brief.iter_rows(named=True)]
-        text = f"Out of range at the very last point, so it is not known whether it stays: {_listed(names)}."
+        text = f"Out of range at the very last point, so it is not known whether it stays: {listed(names)}."
         yield Statement(text, case.measured)
     if judged.leads:
         lead, *others = judged.leads
         alike = [other.ci_code for other in others if lead.like(other)]
         if alike:
-            text = f"Which of {_listed(sorted([lead.ci_code, *alike]))} went wrong first: the points are too far apart."
+            text = f"Which of {listed(sorted([lead.ci_code, *alike]))} went wrong first: the points are too far apart."
             yield Statement(text, (call_id(case.needed), *case.measured))
     if len(upstream) == 1 and not case.needed.graph["frontier"]:
         yield Statement(
@@ -217,17 +214,17 @@ def _unmeasured(case: Case, judged: Judged, whole: Any) -> Iterator[Statement]:
     elif quiet:
         names = [f"{code} (last {format_time(last)})" for code, last in quiet.items()]
         yield Statement(
-            f"Measured in the normal time and silent since the window began: {_listed(names)}.", case.measured
+            f"Measured in the normal time and silent since the window began: {listed(names)}.", case.measured
         )
     if fresh:
         text = f"Measured, but with fewer than {FEWEST} points of a series in the normal time ({case.usual})"
-        yield Statement(f"{text}, so not compared: {_listed(sorted(fresh))}.", case.measured)
+        yield Statement(f"{text}, so not compared: {listed(sorted(fresh))}.", case.measured)
     never = sorted(left - set(quiet) - fresh)
     if never:
         text = (
             "Without metrics in the window, or in the normal time to compare with, so nothing is known of their health"
         )
-        yield Statement(f"{text}: {_listed(never)}.", case.measured)
+        yield Statement(f"{text}: {listed(never)}.", case.measured)
 
 
 def _no_points(case: Case, whole: Any) -> str:
@@ -240,23 +237,6 @@ def _no_points(case: Case, whole: Any) -> str:
     )
 
 
-def _incomplete(case: Case) -> Iterator[Statement]:
-    """What the tools said of their own answers: what they left out, and their warnings."""
-    told: dict[str, list[str]] = {}
-    for answer in case.answers():
-        record = provenance(answer)
-        if record.completeness.status != COMPLETE:
-            cut = [f"{part['count']} {part['what']} ({part['why']})" for part in record.completeness.left_out]
-            what = f", without {', '.join(cut)}" if cut else ""
-            told.setdefault(f"An answer of {record.tool} is {record.completeness.status}{what}.", []).append(
-                record.call_id
-            )
-        for warning in record.warnings:
-            told.setdefault(f"{record.tool} warns: {warning}.", []).append(record.call_id)
-    for text, calls in told.items():
-        yield Statement(text, tuple(dict.fromkeys(calls)))
-
-
 def _next_steps(case: Case, judged: Judged) -> Iterator[Statement]:
     if judged.leads:
         lead, *others = judged.leads
@@ -266,7 +246,7 @@ def _next_steps(case: Case, judged: Judged) -> Iterator[Statement]:
         yield Statement(text, (call_id(case.needed),))
         rivals = [other for other in others if other.standing in (lead.standing, "source", "reported")]
         if rivals:
-            text = f"Then at {_listed([other.ci_code for other in rivals])}."
+            text = f"Then at {listed([other.ci_code for other in rivals])}."
             yield Statement(text, (call_id(case.needed),))
     if judged.movers.without_normal.height:
         text = 'Name a time that counts as normal and has points: normal="START/END".'
@@ -333,9 +313,3 @@ def _name(row: Mapping[str, Any]) -> str:
 
 def _away(hops: int, form: str = "{}") -> str:
     return form.format(f"{hops} hop{'s' * (hops != 1)} upstream") if hops else ""
-
-
-def _listed(names: Collection[str]) -> str:
-    shown = list(names)
-    more = len(shown) - _MOST_LISTED
-    return ", ".join(shown if more <= 0 else [*shown[:_MOST_LISTED], f"and {more} more"])

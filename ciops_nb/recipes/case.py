@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from ciops_nb.answers import provenance
 from ciops_nb.estate.times import TimeRange
+from ciops_nb.recipes.evidence import as_polars, call_id
 from ciops_nb.recipes.leads import Illness, Lead, needs_of, rank_leads
 from ciops_nb.recipes.movers import Movers, gaps_of, points_of, rank_movers
 
-__all__ = ["Case", "Judged", "as_polars", "call_id", "judge"]
+__all__ = ["Case", "Judged", "judge"]
 
 SEVERE = 4
 """Of severities from 1 to 5: from here on the CI is not well, whatever its metrics say."""
@@ -126,13 +126,3 @@ def _signs(case: Case) -> pl.DataFrame:
     severe = (pl.col("kind") == "event") & (pl.col("severity") >= SEVERE) & (pl.col("ci_code") != case.ci)
     told = early.filter(pl.col("kind").is_in(["change", "maintenance"]) | severe)
     return told.filter(pl.col("ci_code").is_in(list(case.upstream))).sort("start_at", "record_id", "ci_code")
-
-
-def call_id(answer: Any) -> str:
-    """The id of the call that *answer* came from."""
-    return str(provenance(answer).call_id)
-
-
-def as_polars(frame: Any) -> pl.DataFrame:
-    """A frame of a tool as polars, whatever kind the session hands out."""
-    return frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import inspect
 import json
 from collections.abc import Callable, Coroutine, Generator, Mapping
@@ -35,6 +36,7 @@ __all__ = [
 Recipe: TypeAlias = Callable[..., Coroutine[Any, Any, Findings]]
 Status = Literal["running", "done", "failed", "cancelled"]
 
+_OURS = ("blast_radius", "inventory", "lookup", "path", "triage", "what_changed")
 _recipes: dict[str, Recipe] = {}
 
 
@@ -60,9 +62,8 @@ def recipe(function: Recipe) -> Recipe:
 
 def all_recipes() -> dict[str, Recipe]:
     """Every recipe by its name: those of this package, of other packages, and of the notebook."""
-    from ciops_nb.recipes import triage
-
-    assert triage.__name__
+    for name in _OURS:
+        importlib.import_module(f"ciops_nb.recipes.{name}")
     plugins.load("ciops_nb.recipes")
     return dict(sorted(_recipes.items()))
 
@@ -223,8 +224,6 @@ class Run:
         Raises:
             BadParameter: the file cannot be written there.
         """
-        import importlib
-
         # Views stand above recipes and import them; this one step goes up, and only when it is asked for.
         written: Path = importlib.import_module("ciops_nb.views.report").write(self, Path(path))
         return written

@@ -14,7 +14,8 @@ from ciops_nb import sync
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import TimeRange, parse_duration, parse_range, parse_time, shift
 from ciops_nb.recipes.account import findings_of
-from ciops_nb.recipes.case import Case, as_polars, judge
+from ciops_nb.recipes.case import Case, judge
+from ciops_nb.recipes.evidence import as_polars
 from ciops_nb.recipes.findings import Findings
 from ciops_nb.recipes.run import recipe
 

@@ -13,15 +13,21 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ciops_nb import cep, errors, sync
     from ciops_nb.answers import provenance
-    from ciops_nb.context import Context
+    from ciops_nb.context import Context, Frame, Graph
     from ciops_nb.recipes.bundle import replay
+    from ciops_nb.recipes.findings import Findings, Section, Statement
     from ciops_nb.recipes.run import recipe
     from ciops_nb.registry import tool
     from ciops_nb.session import Ops, connect
 
 _PLACES = {
     "Context": "context",
+    "Findings": "recipes.findings",
+    "Frame": "context",
+    "Graph": "context",
     "Ops": "session",
+    "Section": "recipes.findings",
+    "Statement": "recipes.findings",
     "cep": "",
     "connect": "session",
     "errors": "",
@@ -34,7 +40,10 @@ _PLACES = {
     "unload_ipython_extension": "sync.notebook",
 }
 
-__all__ = ["Context", "Ops", "cep", "connect", "errors", "provenance", "recipe", "replay", "sync", "tool"]
+__all__ = [
+    "Context", "Findings", "Frame", "Graph", "Ops", "Section", "Statement", "cep", "connect", "errors", "provenance",
+    "recipe", "replay", "sync", "tool",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

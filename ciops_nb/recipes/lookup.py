@@ -44,8 +44,8 @@ async def lookup(ops: Ops, text: str, *, as_of: Any = None, limit: int = 10) -> 
         everything = await ops.ci_list_preview(sort="ci_code", limit=None, as_of=as_of)
         near = nearest(text, as_polars(everything)["ci_code"].to_list())
         hint = f" Codes that look like it: {listed(near)}." if near else ""
-        headline = Statement(f"No CI is found by {text!r}.{hint}", (*calls, call_id(everything)))
-        return Findings(headline, (), (section,), unknown=unknown)
+        nothing = Statement(f"No CI is found by {text!r}.{hint}", (*calls, call_id(everything)))
+        return Findings(nothing, (), (section,), unknown=unknown)
     best = winner(rows)
     reasons = tuple(
         Statement(f"{row['ci_code']}: {_why(row['score'])}, in {row['matched_on']}.", calls)

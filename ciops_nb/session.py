@@ -180,6 +180,22 @@ class Ops:
         return found if self._frames == "polars" else to_pandas(found)
 
     @property
+    def suggest(self) -> sync.Twin[..., Any]:
+        """Which recipes and tools answer a question in English: ``await ops.suggest("why is erp slow?")`` or ``.sync``.
+
+        Returns:
+            A frame with rank, call (the Python that asks it), kind (recipe, tool), name, params (JSON), score and
+            reason, the best first. A question that is not understood gives one row without a call: its reason says so.
+        """
+        from ciops_nb.recipes.suggest import suggest
+
+        async def ask(question: str, *, limit: int = 5) -> Any:
+            found = await suggest(self, question, limit=limit)
+            return found if self._frames == "polars" else to_pandas(found)
+
+        return sync.twin(ask)
+
+    @property
     def runs(self) -> tuple[Run, ...]:
         """The latest runs of this session, those that failed or were cancelled among them."""
         return tuple(self._runs)

@@ -68,7 +68,7 @@ def head(run: Run) -> dict[str, Any]:
     """What there is to say of *run* beside its calls and findings."""
     return {
         "format": FORMAT, "ciops_version": run.ciops_version, "recipe": run.recipe, "status": run.status,
-        "params": to_json(run.params), "tenant": run.tenant, "estate": run.estate, "engine": run.engine,
+        "params": _params(run.params), "tenant": run.tenant, "estate": run.estate, "engine": run.engine,
         "data_version": run.data_version, "now": format_time(run.now), **asdict(run.settings),
         "error": None if run.error is None else f"{type(run.error).__name__}: {run.error}",
     }  # fmt: skip
@@ -79,7 +79,7 @@ def _entry(entry: Recorded) -> tuple[dict[str, Any], bytes, str]:
     call, answer = entry.call, entry.answer
     written = frozen(answer.value)
     told = {
-        "tool": call.tool, "version": call.version, "params": to_json(call.params), "tenant": call.tenant,
+        "tool": call.tool, "version": call.version, "params": _params(call.params), "tenant": call.tenant,
         "user": call.user, "as_of": call.as_of, "engine": call.engine, "data_version": call.data_version,
         "source": call.source,
         "answer": {
@@ -431,4 +431,9 @@ def _hash(data: bytes) -> str:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode("ascii")
+
+
+def _params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """*params* in the order of their signature, as a report tells them; what is inside of them has none."""
+    return {name: json.loads(json.dumps(to_json(value), sort_keys=True)) for name, value in params.items()}

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,28 @@ def test_what_is_saved_is_what_is_read(saved: Path, tmp_path: Path) -> None:
     assert saved.read_bytes() == load(saved).save(tmp_path / "again.ciops").read_bytes()
 
 
-def test_equal_runs_give_equal_bytes_whatever_the_hash_seed(saved: Path, tmp_path: Path) -> None:
-    code = "import ciops_nb, sys; ciops_nb.connect(sys.argv[1]).run.sync('triage', ci='app-erp-01', at='2026-03-02T10:00Z').save(sys.argv[2])"
-    for seed in ("1", "2"):
-        path = tmp_path / f"{seed}.ciops"
+def test_ten_runs_in_ten_processes_give_equal_bytes_whatever_the_hash_seed(saved: Path, tmp_path: Path) -> None:
+    code = """
+import ciops_nb, sys
+run = ciops_nb.connect(sys.argv[1]).run.sync("triage", ci="app-erp-01", at="2026-03-02T10:00Z")
+run.save(sys.argv[2] + ".ciops"), run.report(sys.argv[2] + ".html")
+"""
+
+    def once(seed: int) -> tuple[bytes, bytes]:
+        path = tmp_path / str(seed)
         subprocess.run(
             [sys.executable, "-c", code, str(DEMO), str(path)],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(DEMO.parents[1]), "HOME": str(tmp_path), "PATH": ""},
+            env={"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(DEMO.parents[1]), "HOME": str(tmp_path), "PATH": ""},
             check=True,
         )
-        assert saved.read_bytes() == path.read_bytes()
+        return path.with_suffix(".ciops").read_bytes(), path.with_suffix(".html").read_bytes()
+
+    with ThreadPoolExecutor(2) as two:
+        made = list(two.map(once, range(10)))
+
+    assert {saved.read_bytes()} == {bundle for bundle, _ in made}
+    assert 1 == len({report for _, report in made})
+    assert made[0][1] == load(saved).report(tmp_path / "read.html").read_bytes()
 
 
 def test_a_bundle_names_no_place_of_the_machine(saved: Path) -> None:

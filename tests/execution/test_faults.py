@@ -309,7 +309,9 @@ def touching(path: Path) -> Callable[[int], None]:
 
     def plan(number: int) -> None:
         frame = pl.read_parquet(path)
-        frame.with_columns(pl.col("title") + "!").write_parquet(path)
+        beside = path.with_suffix(f".part{number}")  # renamed when it is whole, as every writer of estates does
+        frame.with_columns(pl.col("title") + "!").write_parquet(beside)
+        beside.replace(path)
 
     return plan
 

@@ -140,16 +140,25 @@ class Answer:
             graph.graph.update(copy.deepcopy(self.value.graph))
             return graph
         if frames == "polars":
-            held = [name for name, kind in self.value.schema.items() if kind == pl.Object()]
-            return self.value.with_columns(
-                pl.Series(name, [copy.deepcopy(cell) for cell in self.value[name]], dtype=pl.Object()) for name in held
-            )
+            return self._own()
+        if not self._shown:  # most answers are given once: no copy of what nobody else has
+            self._shown["given"] = True
+            return to_pandas(self._own())
         if "pandas" not in self._shown:
             self._shown["pandas"] = to_pandas(self.value)
         frame = self._shown["pandas"].copy(deep=False)
         for name, kind in self.value.schema.items():
             if kind == pl.Object() or kind.is_nested():
                 frame[name] = frame[name].map(copy.deepcopy)
+        return frame
+
+    def _own(self) -> pl.DataFrame:
+        """The polars frame, with copies of the Python objects in it."""
+        frame: pl.DataFrame = self.value.clone()
+        for place, kind in enumerate(frame.dtypes):
+            if kind == pl.Object():
+                cells = copy.deepcopy(frame.to_series(place).to_list())
+                frame.replace_column(place, pl.Series(frame.columns[place], cells, dtype=pl.Object()))
         return frame
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import tempfile
 from collections.abc import Iterator
@@ -18,17 +17,10 @@ from hypothesis import strategies as st
 
 import ciops_nb as ciops
 from ciops_nb.estate.schema import DEFAULT_RELATION_TYPES
+from tests.oracle import NOW, ask, every_way
 from tests.worlds import Rows, hours, worlds, write_world
 
-NOW = hours(24)
 SETTINGS = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-WAYS = [
-    ("polars", "pandas", "sync"),
-    ("polars", "polars", "await"),
-    ("duckdb", "polars", "sync"),
-    ("duckdb", "pandas", "await"),
-]
-every_way = pytest.mark.parametrize(("engine", "frames", "way"), WAYS)
 
 
 @contextmanager
@@ -37,17 +29,6 @@ def session(rows: Rows, engine: str, frames: Any, tenant: str = "a") -> Iterator
         write_world(Path(folder), rows)
         with ciops.connect(f"{engine}:{folder}", tenant=tenant, frames=frames, now=NOW) as ops:
             yield ops
-
-
-def ask(ops: ciops.Ops, way: str, tool: str, *args: Any, **kwargs: Any) -> Any:
-    bound = ops.tool(tool)
-    if way == "sync":
-        return bound.sync(*args, **kwargs)
-
-    async def main() -> Any:
-        return await bound(*args, **kwargs)
-
-    return asyncio.run(main())
 
 
 def plain(frame: Any) -> list[dict[str, Any]]:

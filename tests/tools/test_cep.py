@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import ciops_nb as ciops
 from ciops_nb.cep import replay
-from tests.contract.test_oracle import SETTINGS, ask, every_way, plain, session
+from tests.contract.test_oracle import SETTINGS, plain, session
+from tests.oracle import ask, every_way
 from tests.worlds import Rows, hours, worlds, write_world
 
 HIGH = {"when": {"metric": "cpu", "op": ">", "value": 50}}

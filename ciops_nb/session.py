@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from ciops_nb import sync
+from ciops_nb import parameters, sync
 from ciops_nb.answers import COMPLETE, attach, record
-from ciops_nb.context import check_flag
-from ciops_nb.context import choose as choose_one
 from ciops_nb.engines.protocol import Engine
 from ciops_nb.engines.select import open_engine
 from ciops_nb.errors import (
@@ -455,8 +453,8 @@ def connect(
         BadParameter: a value cannot be meant.
         EngineUnavailable: the engine is not installed, or cannot read its files.
     """
-    check_flag("strict", strict)
-    choose_one("frames", frames, ("pandas", "polars"))
+    parameters.check_flag("strict", strict)
+    parameters.choose("frames", frames, ("pandas", "polars"))
     zone = parse_zone(tz)
     moment = None if now is None else parse_time(now, tz=zone, name="now")
     engine = open_engine(source)

@@ -13,21 +13,23 @@ ROOT = Path(__file__).parents[1] / "ciops_nb"
 # From each part to the parts it may import.
 BELOW = {
     "errors": set(),
+    "parameters": {"errors"},
     "sync": {"errors"},
-    "estate": {"errors"},
+    "estate": {"errors", "parameters"},
     "topology": {"errors", "estate"},
     "cep": {"errors", "estate"},
     "engines": {"errors", "estate"},
     "answers": {"errors", "estate"},
     "present": set(),
     "plugins": set(),
-    "context": {"errors", "sync", "estate", "engines"},
+    "context": {"errors", "parameters", "sync", "estate", "engines"},
     "registry": {"errors", "sync", "plugins", "estate", "context"},
     "execution": {"errors", "present"},
-    "tools": {"errors", "sync", "estate", "engines", "topology", "cep", "context", "registry"},
+    "tools": {"errors", "parameters", "sync", "estate", "engines", "topology", "cep", "context", "registry"},
     "source": {"errors", "sync", "engines", "context"},
     "session": {
         "errors",
+        "parameters",
         "sync",
         "estate",
         "engines",
@@ -54,8 +56,8 @@ BELOW = {
     "views": {"errors", "estate", "answers", "recipes"},
     "cli": {"errors", "estate", "recipes", "registry", "tools", "views"},
 }
-# Steps up, each made where it is needed and not when the module is loaded.
-UPWARD = {("session", "recipes"), ("estate", "context")}
+# The step up, made where it is needed and not when the module is loaded.
+UPWARD = {("session", "recipes")}
 LIBRARIES = {
     "matplotlib": {"views"},
     "ipywidgets": {"views"},

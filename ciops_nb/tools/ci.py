@@ -12,11 +12,12 @@ import numpy.typing as npt
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.context import Context, Frame, choose, several
+from ciops_nb.context import Context, Frame
 from ciops_nb.errors import BadParameter, ItemNotFound, UnknownField
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS, DTYPES
 from ciops_nb.estate.times import format_time
+from ciops_nb.parameters import choose, several
 from ciops_nb.registry import tool
 from ciops_nb.tools.filters import Field, number, parse_field
 from ciops_nb.tools.scope import (

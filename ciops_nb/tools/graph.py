@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.context import Context, Graph, check_count, choose, several
+from ciops_nb.context import Context, Graph
 from ciops_nb.errors import BadParameter, ItemNotFound
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import format_time, micros
+from ciops_nb.parameters import check_count, choose, several
 from ciops_nb.registry import tool
 from ciops_nb.tools.scope import codes_of
 from ciops_nb.topology import (

@@ -8,11 +8,12 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from ciops_nb.context import Context, Frame, choose, several
+from ciops_nb.context import Context, Frame
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.schema import DTYPES
 from ciops_nb.estate.times import TimeRange
+from ciops_nb.parameters import choose, several
 from ciops_nb.registry import tool
 from ciops_nb.tools.scope import ci_rows, scope_ids, with_codes
 

@@ -13,11 +13,12 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb import sync
-from ciops_nb.context import Context, Frame, check_count, check_flag, choose, several
+from ciops_nb.context import Context, Frame
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import BadParameter, UnknownField, UnknownMetric
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import TimeRange, micros, parse_duration
+from ciops_nb.parameters import check_count, check_flag, choose, several
 from ciops_nb.registry import tool
 from ciops_nb.tools.filters import parse_field
 from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, scope_ids, with_codes

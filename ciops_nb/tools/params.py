@@ -7,9 +7,9 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from ciops_nb import sync
-from ciops_nb.context import check_text
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time
+from ciops_nb.parameters import check_text
 from ciops_nb.tools.cep import read_rules
 from ciops_nb.tools.filters import absolute_where
 from ciops_nb.tools.scope import codes_of

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ciops_nb.context import check_count
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.generate.history import history, outages
 from ciops_nb.estate.generate.items import BEGIN, END, items, properties, stream, versions
@@ -23,6 +22,7 @@ from ciops_nb.estate.generate.metrics import METRICS, Measured, definitions
 from ciops_nb.estate.generate.relations import relations as relate
 from ciops_nb.estate.manifest import Manifest, write_manifest
 from ciops_nb.estate.storage import TableWriter, all_or_nothing
+from ciops_nb.parameters import check_count
 
 __all__ = ["END", "generate"]
 

@@ -18,12 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ciops_nb import errors
+from ciops_nb.errors import CiopsError
 from ciops_nb.execution.call import Answer
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Written", "difference", "digest", "from_json", "frozen", "plain", "thawed", "to_json", "whole"]
+__all__ = [
+    "Written", "difference", "digest", "error_from_json", "error_to_json", "from_json",
+    "frozen", "plain", "thawed", "to_json", "whole",
+]  # fmt: skip
 
 _MOST_CELLS = 200_000_000  # of a frame that is read back: more is no answer, but an attack or a mistake
 
@@ -209,6 +214,37 @@ def _to_graph(held: Any) -> nx.MultiDiGraph[str]:
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"it is no graph ({type(error).__name__}: {error})") from None
     return graph
+
+
+# ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def error_to_json(error: CiopsError) -> dict[str, Any]:
+    """A named error as JSON: its kind, what it says, and its fields as far as they can be written."""
+    fields = {}
+    for name, value in vars(error).items():
+        if not name.startswith("_"):
+            try:
+                fields[name] = to_json(value)
+            except TypeError:
+                fields[name] = repr(value)
+    return {"kind": type(error).__name__, "text": str(error), "fields": fields}
+
+
+def error_from_json(told: Mapping[str, Any]) -> CiopsError:
+    """The error that was written; one of a kind that is not ours is a plain CiopsError that says the same.
+
+    Raises:
+        ValueError: it was not written by ``error_to_json``.
+    """
+    kind, text, fields = told["kind"], told["text"], from_json(told["fields"])
+    if not isinstance(text, str) or not isinstance(fields, dict):
+        raise ValueError("it is no error")
+    if kind not in errors.__all__:
+        return CiopsError(text)
+    made: CiopsError = (cls := getattr(errors, kind)).__new__(cls, text)
+    vars(made).update(fields)
+    return made if str(made) == text else CiopsError(text)
 
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,8 +27,8 @@ from ciops_nb.engines.bundle import BundleEngine
 from ciops_nb.errors import BadBundle, BadParameter, UnknownTool
 from ciops_nb.estate.times import format_time, parse_zone
 from ciops_nb.execution.call import Answer, Call
-from ciops_nb.execution.keep import Written, from_json, frozen, plain, thawed, to_json
-from ciops_nb.execution.record import Recorded, Recorder
+from ciops_nb.execution.keep import Written, error_from_json, error_to_json, from_json, frozen, plain, thawed, to_json
+from ciops_nb.execution.record import Failed, Recorded, Recorder
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import Run, Settings, run_recipe
 from ciops_nb.session import Ops
@@ -59,7 +59,8 @@ def save(run: Run, path: Path) -> Path:
         with _told_as(path):
             parts[_FINDINGS] = _json(_findings(run.findings, parts))
         held = _hash(parts[_FINDINGS])
-    parts[_RUN] = _json({**head(run), "findings": held, "calls": calls})
+    failures = [{**_called(one.call), "error": error_to_json(one.error)} for one in run.recorder.failures]
+    parts[_RUN] = _json({**head(run), "findings": held, "calls": calls, "failures": failures})
     _write(path, parts)
     return path
 
@@ -76,12 +77,10 @@ def head(run: Run) -> dict[str, Any]:
 
 def _entry(entry: Recorded) -> tuple[dict[str, Any], bytes, str]:
     """One call and its answer; how long it took and what the cache held are left out: they differ each time."""
-    call, answer = entry.call, entry.answer
+    answer = entry.answer
     written = frozen(answer.value)
     told = {
-        "tool": call.tool, "version": call.version, "params": _params(call.params), "tenant": call.tenant,
-        "user": call.user, "as_of": call.as_of, "engine": call.engine, "data_version": call.data_version,
-        "source": call.source,
+        **_called(entry.call),
         "answer": {
             "kind": written.kind, "json_columns": list(written.json_columns), "engine": answer.engine,
             "data_version": answer.data_version, "as_of": answer.as_of, "source": answer.source, "total": answer.total,
@@ -90,6 +89,14 @@ def _entry(entry: Recorded) -> tuple[dict[str, Any], bytes, str]:
         },
     }  # fmt: skip
     return told, written.data, written.suffix
+
+
+def _called(call: Call) -> dict[str, Any]:
+    return {
+        "tool": call.tool, "version": call.version, "params": _params(call.params), "tenant": call.tenant,
+        "user": call.user, "as_of": call.as_of, "engine": call.engine, "data_version": call.data_version,
+        "source": call.source,
+    }  # fmt: skip
 
 
 def _findings(findings: Findings, parts: dict[str, bytes]) -> dict[str, Any]:
@@ -340,6 +347,8 @@ def _read(parts: _Parts) -> Run:
     try:
         for call in told["calls"]:
             run.recorder.add(_recorded(call, parts.read(call["part"], call["hash"]), run.now))
+        for call in told["failures"]:
+            run.recorder.add(Failed(_to_call(call, run.now), error_from_json(call["error"])))
         found = None
         if told["findings"] is not None:
             found = _to_findings(parts, parts.json(_FINDINGS, told["findings"]))
@@ -386,12 +395,15 @@ def _recorded(told: Mapping[str, Any], data: bytes, now: datetime) -> Recorded:
         warnings=tuple(held["warnings"]),
         fallback=from_json(held["fallback"]),
     )
+    return Recorded(_to_call(told, now), answer, now, 0.0)
+
+
+def _to_call(told: Mapping[str, Any], now: datetime) -> Call:
     params = from_json(told["params"])
-    call = Call(
+    return Call(
         told["tool"], told["version"], params, params, tenant=told["tenant"], user=told["user"], engine=told["engine"],
         data_version=told["data_version"], source=told["source"], as_of=told["as_of"], ttl=0.0, timeout=None, now=now,
     )  # fmt: skip
-    return Recorded(call, answer, now, 0.0)
 
 
 def _to_findings(parts: _Parts, told: Mapping[str, Any]) -> Findings:

@@ -301,9 +301,11 @@ async def begin(
     before = None if resume is None else earlier(resume)
     now = await ops.now() if before is None else before.now
     known = () if before is None else before.recorded
+    failed = before.recorder.failures if before is not None and replay else ()
     run = Run(
-        name, told(filled), Recorder(now, known=known, replay=replay), tenant=ops.tenant, estate=ops.name,
-        engine=ops.engine, data_version=ops.data_version(), settings=Settings(ops.frames, str(ops.tz), ops.strict),
+        name, told(filled), Recorder(now, known=known, failed=failed, replay=replay), tenant=ops.tenant,
+        estate=ops.name, engine=ops.engine, data_version=ops.data_version(),
+        settings=Settings(ops.frames, str(ops.tz), ops.strict),
     )  # fmt: skip
     if record is not None:
         run.recorder.keep = Journal(Path(record), run).write

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ciops_nb as ciops
-from ciops_nb.errors import BadBundle, BadParameter, NotRecorded
+from ciops_nb.errors import BadBundle, BadParameter, ItemNotFound, NotRecorded
+from ciops_nb.execution.keep import error_from_json, error_to_json
 from ciops_nb.recipes.bundle import load
 from ciops_nb.recipes.findings import Findings, Section, Statement
 
@@ -226,3 +227,50 @@ run.save(sys.argv[2])
 
     assert -9 == killed.returncode
     assert saved.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("frames", ["pandas", "polars"])
+def test_an_error_that_a_recipe_caught_is_raised_again_in_a_replay(
+    tmp_path: Path, frames: Any, own_names: None
+) -> None:
+    @ciops.recipe
+    async def careful(ops: Any, *, ci: str) -> Findings:
+        """Look a CI up, and say what is near if there is none."""
+        try:
+            await ops.ci_get_by_code(ci)
+        except ciops.errors.ItemNotFound as error:
+            await ops.ci_search("erp", limit=1)
+            return Findings(Statement(f"{error} {list(error.similar)}"))
+        raise AssertionError
+
+    with ciops.connect(DEMO, frames=frames) as ops:
+        run = ops.run.sync("careful", ci="app-erp-1")
+        again = ciops.replay(run.save(tmp_path / "x.ciops"))
+        assert {"same"} == set(ops.compare(run, again)["status"])
+        resumed = ops.run.sync("careful", ci="app-erp-1", resume=tmp_path / "x.ciops")
+
+    assert "app-erp-01" in run.findings.headline.text
+    assert run.findings == again.findings == resumed.findings
+    assert load(tmp_path / "x.ciops").save(tmp_path / "y.ciops").read_bytes() == (tmp_path / "x.ciops").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ItemNotFound("a", ("b", "c"), when="2026-03-01T00:00:00Z"),
+        BadParameter("limit", {1, 2}, "is wrong", "Give another"),
+        ciops.errors.ToolTimedOut("ci_get", 3.0),
+        ciops.errors.EngineUnavailable("polars", "gone", "Look"),
+    ],
+)
+def test_errors_come_back_as_they_were(error: Any) -> None:
+    again = error_from_json(json.loads(json.dumps(error_to_json(error))))
+
+    assert str(error) == str(again)
+    assert isinstance(again, type(error) if not isinstance(error, BadParameter) else ciops.errors.CiopsError)
+
+
+def test_an_error_of_another_s_kind_is_never_made() -> None:
+    told = {"kind": "SystemExit", "text": "bye", "fields": {}}
+
+    assert (ciops.errors.CiopsError, "bye") == (type(error_from_json(told)), str(error_from_json(told)))

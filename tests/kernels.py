@@ -91,7 +91,8 @@ class Kernel:
             if kind == "execute_result":
                 shown.append(content["data"]["text/plain"])
             elif kind == "stream":
-                shown.append(content["text"].strip())
+                if text := content["text"].strip():  # the end of a line may come alone, or with its line
+                    shown.append(text)
             elif kind == "error":
                 shown.append(content["ename"])
             elif kind == "status" and content["execution_state"] == "idle":

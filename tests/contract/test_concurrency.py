@@ -81,10 +81,12 @@ async def test_64_equal_calls_of_64_threads_make_one_query_once_the_time_is_know
 async def test_who_is_cancelled_while_many_wait_takes_nothing_from_them(engine: FaultyEngine) -> None:
     with session(engine, tenant="a") as ops:
         ops.metric_list.sync()
-        before = engine.queries
+        before, begun = engine.queries, list[str]()
+        ops.trace.add_begin(lambda span: begun.append(span.name))
         engine.plan = all_wrong("stall")
         waiting = [asyncio.ensure_future(ops.history_recent(time_range="all")) for _ in range(16)]
-        await until(lambda: engine.queries > before)
+        # All have come: one that is cancelled before it begins leaves no span.
+        await until(lambda: engine.queries > before and begun.count("history_recent") == 16)
         for one in waiting[::2]:
             one.cancel()
         await asyncio.wait(waiting[::2])

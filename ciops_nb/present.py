@@ -14,9 +14,14 @@ import polars as pl
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["to_pandas"]
+__all__ = ["as_frames", "to_pandas"]
 
 _SHORT = 64
+
+
+def as_frames(frame: pl.DataFrame, frames: str) -> pd.DataFrame | pl.DataFrame:
+    """*frame* as a session that was opened with these *frames*, ``pandas`` or ``polars``, hands it out."""
+    return frame if frames == "polars" else to_pandas(frame)
 
 
 def to_pandas(frame: pl.DataFrame) -> pd.DataFrame:

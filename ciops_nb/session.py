@@ -33,7 +33,7 @@ from ciops_nb.execution.sources import Choice, Health, choose, stand_ins
 from ciops_nb.execution.stack import build_runner
 from ciops_nb.execution.timeout import limited
 from ciops_nb.execution.trace import Trace
-from ciops_nb.present import to_pandas
+from ciops_nb.present import as_frames
 from ciops_nb.registry import BoundTool, Tool, find_tool
 from ciops_nb.source import Source
 from ciops_nb.tools import cep as _cep
@@ -175,7 +175,7 @@ class Ops:
         from ciops_nb.recipes.run import compare
 
         found = compare(left, right)
-        return found if self._frames == "polars" else to_pandas(found)
+        return as_frames(found, self._frames)
 
     @property
     def suggest(self) -> sync.Twin[..., Any]:
@@ -189,7 +189,7 @@ class Ops:
 
         async def ask(question: str, *, limit: int = 5) -> Any:
             found = await suggest(self, question, limit=limit)
-            return found if self._frames == "polars" else to_pandas(found)
+            return as_frames(found, self._frames)
 
         return sync.twin(ask)
 
@@ -304,7 +304,7 @@ class Ops:
                 },
                 schema_overrides={"turn": pl.Int64, "expected_ms": pl.Float64},
             )
-            return frame if self._frames == "polars" else to_pandas(frame)
+            return as_frames(frame, self._frames)
 
         return sync.twin(plan)
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.execution.call import Answer, Call, Runner
-from ciops_nb.present import to_pandas
+from ciops_nb.present import as_frames
 
 __all__ = ["Cache", "Kept"]
 
@@ -117,7 +117,7 @@ class Kept:
             "hits": pl.Int64(),
         }  # fmt: skip
         frame = pl.DataFrame(rows, schema=schema, orient="row")
-        return frame if self._frames == "polars" else to_pandas(frame)
+        return as_frames(frame, self._frames)
 
     def __len__(self) -> int:
         return len(self._entries)

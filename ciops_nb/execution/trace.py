@@ -25,7 +25,7 @@ import polars as pl
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.execution.call import Answer, Call, Runner
-from ciops_nb.present import to_pandas
+from ciops_nb.present import as_frames
 
 __all__ = ["Open", "Span", "Trace", "Traced"]
 
@@ -176,7 +176,7 @@ class Trace:
             (pl.col("duration_ns") / 1e6).alias("duration_ms"),
             *_TOLD[2:],
         )
-        return self._shown(frame)
+        return as_frames(frame, self._frames)
 
     def summary(self) -> Any:
         """The calls of each tool.
@@ -197,7 +197,7 @@ class Trace:
         schema = {"tool": pl.String(), "count": pl.Int64(), "errors": pl.Int64()} | dict.fromkeys(
             ("hit_rate", "p50_ms", "p95_ms", "p99_ms"), pl.Float64()
         )
-        return self._shown(pl.DataFrame(rows, schema=schema, orient="row"))
+        return as_frames(pl.DataFrame(rows, schema=schema, orient="row"), self._frames)
 
     def chrome(self, path: str | Path) -> Path:
         """Write the spans for Perfetto or chrome://tracing (Trace Event Format, complete events).
@@ -221,9 +221,6 @@ class Trace:
         except OSError as error:
             raise BadParameter("path", str(path), f"cannot be written ({error.strerror})", "Name another") from None
         return target
-
-    def _shown(self, frame: pl.DataFrame) -> Any:
-        return frame if self._frames == "polars" else to_pandas(frame)
 
     def __len__(self) -> int:
         return len(self._spans)

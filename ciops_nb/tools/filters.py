@@ -141,10 +141,10 @@ def _condition(field: Field, asked: Any, tz: tzinfo) -> Condition:
         return Condition(field, operator, value)
     if value is None and operator not in ("=", "!="):
         raise BadFilter(f"where[{field}]", asked, "None has no order", 'Ask for ("is_null", True)')
-    return Condition(field, operator, _value(field, value, asked, tz, ordered=operator in _ORDER))
+    return Condition(field, operator, _value(field, value, asked, tz))
 
 
-def _value(field: Field, value: Any, asked: Any, tz: tzinfo, *, ordered: bool = False) -> Any:
+def _value(field: Field, value: Any, asked: Any, tz: tzinfo) -> Any:
     if value is None:
         return None
     name = f"where[{field}]"

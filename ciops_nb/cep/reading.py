@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from ciops_nb.cep.model import AllOf, AnyOf, Metric, Not, Operand, Ratio, Rule
+from ciops_nb.cep.conditions import KINDS, Condition
+from ciops_nb.cep.fields import Piece
+from ciops_nb.cep.model import Rule
 from ciops_nb.errors import BadParameter, BadRule
 from ciops_nb.estate.names import nearest
 
 __all__ = ["load"]
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Piece)
 
 _LONGEST = 1_000_000  # characters of YAML; ten thousand rules are well below
 _MOST_NODES = 200_000  # after aliases are written out
 _DEEPEST = 50
 
-_KINDS: dict[str, type[BaseModel]] = {"metric": Metric, "ratio": Ratio, "all": AllOf, "any": AnyOf, "not": Not}
 _LATER = frozenset(
     (
         "absent", "active", "at_least", "baseline", "clear", "common_upstream", "count", "count_of", "data_as_of",
@@ -168,13 +169,11 @@ def _rule(raw: Any, number: int) -> Rule:
     _check_fields(raw, _fields(Rule), f"{place}, ")
     if "when" not in raw:
         raise BadRule(place, "has no 'when'", "Say under 'when' which condition has to hold")
-    fields = {**raw, "when": _condition(raw["when"], f"{place}, when", 0)}
-    if fields.get("id") is None:
-        fields["id"] = f"rule-{number}"
-    return _made(Rule, fields, place, ", ")
+    fields = dict(raw) if raw.get("id") is not None else {**raw, "id": f"rule-{number}"}
+    return _piece(Rule, fields, place, ", ", 0)
 
 
-def _fields(model: type[BaseModel]) -> tuple[str, ...]:
+def _fields(model: type[Piece]) -> tuple[str, ...]:
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
@@ -191,53 +190,45 @@ def _check_fields(raw: Mapping[Any, Any], known: tuple[str, ...], prefix: str) -
         raise BadRule(f"{prefix}{name}", "there is no such field", hint)
 
 
-def _condition(raw: Any, place: str, depth: int) -> BaseModel:
+def _piece(model: type[M], raw: Mapping[Any, Any], place: str, joint: str, depth: int) -> M:
+    """*raw* as *model*, its own pieces first, so that an error names the innermost place."""
+    _check_fields(raw, _fields(model), f"{place}{joint}")
+    fields = dict(raw)
+    for name, of in model.PARTS.items():
+        if name in fields:
+            fields[name] = _nested(of, fields[name], f"{place}{joint}{name}", depth)
+    return _made(model, fields, place, joint)
+
+
+def _nested(of: type[Piece] | list[type[Piece]], raw: Any, place: str, depth: int) -> Any:
+    if isinstance(of, list):
+        (each,) = of
+        if not isinstance(raw, (list, tuple)) or not raw:
+            raise BadRule(place, f"is not a list of {each.NOUN}s", "Write one a line, each with a - before it")
+        return tuple(_read(each, part, f"{place}[{n}]", depth + 1) for n, part in enumerate(raw, start=1))
+    # What is no mapping may be meant all the same, as a number beside a metric: the model knows.
+    return _read(of, raw, place, depth + 1) if isinstance(raw, Mapping) or of is Condition else raw
+
+
+def _read(of: type[Piece], raw: Any, place: str, depth: int) -> Piece:
     if depth > _DEEPEST:
         raise BadRule(place, "is nested too deeply", f"Nest less than {_DEEPEST} levels")
-    if isinstance(raw, (Metric, Ratio, AllOf, AnyOf, Not)):
+    if isinstance(raw, of):
         return raw
     if not isinstance(raw, Mapping):
-        raise BadRule(place, f"a {type(raw).__name__} is not a condition", "Write a mapping such as {metric: cpu, ...}")
-    kinds = [kind for kind in _KINDS if kind in raw]
+        raise BadRule(place, f"a {type(raw).__name__} is not a {of.NOUN}", f"Write a mapping such as {of.SUCH_AS}")
+    return _piece(_kind(raw, place) if of is Condition else of, raw, place, ".", depth)
+
+
+def _kind(raw: Mapping[Any, Any], place: str) -> type[Condition]:
+    kinds = [kind for kind in KINDS if kind in raw]
     if not kinds:
-        _check_fields(
-            raw, tuple(dict.fromkeys(name for model in _KINDS.values() for name in _fields(model))), f"{place}."
-        )
-        raise BadRule(place, "says no condition", f"Use one of {', '.join(_KINDS)}")
+        known = dict.fromkeys(name for model in KINDS.values() for name in _fields(model))
+        _check_fields(raw, tuple(known), f"{place}.")
+        raise BadRule(place, "says no condition", f"Use one of {', '.join(KINDS)}")
     if len(kinds) > 1:
         raise BadRule(place, f"has both {kinds[0]!r} and {kinds[1]!r}", "Put them together under 'all' or 'any'")
-    (kind,) = kinds
-    _check_fields(raw, _fields(_KINDS[kind]), f"{place}.")
-    fields, inner = dict(raw), f"{place}.{kind}"
-    if kind in ("all", "any"):
-        fields[kind] = tuple(
-            _condition(part, f"{inner}[{n}]", depth + 1) for n, part in enumerate(_listed(raw[kind], inner), start=1)
-        )
-    elif kind == "not":
-        fields[kind] = _condition(raw[kind], inner, depth + 1)
-    elif kind == "ratio":
-        parts = _listed(raw[kind], inner)
-        if len(parts) != 2:
-            raise BadRule(inner, f"has {len(parts)} metrics", "A ratio divides the first of two by the second")
-        fields[kind] = tuple(_operand(part, f"{inner}[{n}]") for n, part in enumerate(parts, start=1))
-    if isinstance(fields.get("value"), Mapping):
-        fields["value"] = _operand(fields["value"], f"{place}.value")
-    return _made(_KINDS[kind], fields, place, ".")
-
-
-def _listed(raw: Any, place: str) -> list[Any] | tuple[Any, ...]:
-    if not isinstance(raw, (list, tuple)) or not raw:
-        raise BadRule(place, "is not a list of conditions", "Write one a line, each with a - before it")
-    return raw
-
-
-def _operand(raw: Any, place: str) -> BaseModel:
-    if isinstance(raw, Operand):
-        return raw
-    if not isinstance(raw, Mapping):
-        raise BadRule(place, f"{raw!r} is not a metric", "Write a mapping such as {metric: cpu}")
-    _check_fields(raw, _fields(Operand), f"{place}.")
-    return _made(Operand, dict(raw), place, ".")
+    return KINDS[kinds[0]]
 
 
 def _made(model: type[M], fields: dict[str, Any], place: str, joint: str) -> M:

@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from ciops_nb.cep.alerts import Alerts, alerts
-from ciops_nb.cep.conditions import Part, Sources, compiled
 from ciops_nb.cep.model import Rule
+from ciops_nb.cep.parts import Part, Sources
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.samples import Grid, Ints, Samples
+from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
 from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
 
@@ -111,7 +112,7 @@ def replay(
         raise BadTimeRange("end", end, f"is before the start {format_time(first)}", "Give a later end")
     step, seen_for = parse_duration(every), _lookback(lookback)
     find = _finder(_metric_rows(metrics, zone))
-    found = [_replayed(rule, find, _grid(first, last, rule.every or step), seen_for) for rule in read]
+    found = [_replayed(rule, World(find, _grid(first, last, rule.every or step), seen_for, zone)) for rule in read]
     return pl.concat([pl.DataFrame(schema=SCHEMA), *found])
 
 
@@ -248,8 +249,8 @@ def _chosen(samples: Samples, where: dict[str, tuple[str, ...]]) -> Samples:
 # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _replayed(rule: Rule, find: Any, grid: Grid, lookback: Callable[[str], timedelta]) -> pl.DataFrame:
-    part = compiled(rule.when, find, grid, lookback)
+def _replayed(rule: Rule, world: World) -> pl.DataFrame:
+    part, grid = rule.when.part(world), world.grid
     found = alerts(
         *_held(part, grid),
         hold=_ticks(rule.for_, grid),

@@ -64,7 +64,7 @@ async def cep_simulate(
     if data_as_of is not None:
         raise BadParameter("data_as_of", data_as_of, "is not supported yet by this release", "Leave it out")
     rules = await sync.in_thread(read_rules, rule)
-    used = sorted({selection.metric for one in rules for selection in one.selections()})
+    used = sorted({read.metric for one in rules for read in one.reads() if read.metric is not None})
     for metric in used:
         await definition_of(ctx, metric)
     ids = await scope_ids(ctx, ci)
@@ -95,8 +95,8 @@ def read_rules(rule: Any) -> list[Rule]:
 
 def _reach(rules: list[Rule], lookback: dict[str, timedelta]) -> timedelta:
     """How far before a tick the rules look."""
-    parts = [selection for rule in rules for selection in rule.selections()]
-    return max((part.over or lookback[part.metric]) + (part.offset or timedelta(0)) for part in parts)
+    reads = [read for rule in rules for read in rule.reads()]
+    return max((read.back or lookback[read.metric or ""]) + read.offset for read in reads)
 
 
 def _sparse(points: pl.DataFrame, usual: timedelta) -> dict[str, timedelta]:

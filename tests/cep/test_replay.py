@@ -412,7 +412,7 @@ def test_looking_at_few_cells_at_a_time_changes_nothing(monkeypatch: pytest.Monk
         {"when": {"metric": "cpu", "by": [], "reduce": "max", "op": ">", "value": 97}, "for": "2m"},
     ]
     whole = replay(rules, metrics=frame(series), start=T0, end=seconds(7200))
-    for module in ("replay", "conditions", "samples"):
+    for module in ("replay", "parts", "samples"):
         monkeypatch.setattr(sys.modules[f"ciops_nb.cep.{module}"], "_CELLS", 31)
 
     assert whole.height > 50

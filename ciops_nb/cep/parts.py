@@ -1,26 +1,25 @@
-"""Conditions at work: each gives, at the ticks it is asked for, the series for which it holds, and their values.
+"""Conditions at work: each part gives, at the ticks it is asked for, the series for which it holds, and their values.
 
-A part is compiled once for a replay (which series meet which is a matter of labels, not of time) and then asked for
-some ticks at a time, which bounds memory.
+A part is made once for a replay (which series meet which is a matter of labels, not of time) and then asked for some
+ticks at a time, which bounds memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any, Protocol
 
 import numpy as np
 
-from ciops_nb.cep.model import AllOf, AnyOf, Condition, Metric, Not, Operand, Ratio
-from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels, Samples, Seen, gather
+from ciops_nb.cep.samples import Bools, Floats, Ints, Labels, Seen, gather
 
-__all__ = ["Part", "Sources", "compiled"]
+__all__ = [
+    "Both", "Compared", "Divided", "Either", "Pair", "Part", "Reduced", "Selected", "Sources", "Times", "Unless",
+    "joined",
+]  # fmt: skip
 
 Sources = list[list[dict[str, Any]]]
 """For each of some pairs of series and tick, the samples on which its value rests: metric, ts, value, ci_code."""
-
-Find = Callable[[str, dict[str, tuple[str, ...]]], Samples]
 
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal,
@@ -41,69 +40,15 @@ class Part(Protocol):
         """On what the value of each series at each tick (pair by pair, where it has one) rests."""
 
 
-def compiled(condition: Condition, find: Find, grid: Grid, lookback: Callable[[str], timedelta]) -> Part:
-    """*condition* ready to be asked for ticks of *grid*.
-
-    Args:
-        condition: What has to hold.
-        find: Gets the samples of a metric and a ``where``.
-        grid: The ticks.
-        lookback: How old a sample of a metric may be.
-    """
-    made = _Compiler(find, grid, lookback)
-    return made.condition(condition)
-
-
-class _Compiler:
-    def __init__(self, find: Find, grid: Grid, lookback: Callable[[str], timedelta]) -> None:
-        self._find, self._grid, self._lookback = find, grid, lookback
-
-    def condition(self, part: Condition) -> Part:
-        if isinstance(part, Metric):
-            return self._compared(self.selected(part), part)
-        if isinstance(part, Ratio):
-            above, below = (self.selected(operand) for operand in part.ratio)
-            return self._compared(_Divided(above, below), part)
-        if isinstance(part, AnyOf):
-            return _joined([self.condition(inner) for inner in part.any], _Either)
-        assert isinstance(part, AllOf)
-        holds = [self.condition(inner) for inner in part.all if not isinstance(inner, Not)]
-        first = _joined(holds, _Both)
-        for inner in part.all:
-            if isinstance(inner, Not):
-                first = _Unless(first, self.condition(inner.not_))
-        return first
-
-    def _compared(self, left: Part, part: Metric | Ratio) -> Part:
-        if isinstance(part.value, Operand):
-            return _Compared(left, _COMPARED[part.op], self.selected(part.value))
-        return _Compared(left, _COMPARED[part.op], part.value)
-
-    def selected(self, part: Metric | Operand) -> Part:
-        samples = self._find(part.metric, part.where)
-        over = _micros(self._lookback(part.metric) if part.over is None else part.over)
-        offset = 0 if part.offset is None else _micros(part.offset)
-        agg = None if part.over is None else part.agg
-        found: Part = _Selected(Seen(samples if agg is None else samples.real, self._grid, over, offset), agg)
-        if part.reduce is not None:
-            found = _Reduced(found, part.by or (), part.reduce)
-        if isinstance(part, Operand) and part.times != 1.0:
-            found = _Times(found, part.times)
-        return found
-
-
-def _micros(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)
-
-
-def _joined(parts: list[Part], two: Callable[[Part, Part], Part]) -> Part:
+def joined(parts: Sequence[Part], two: Callable[[Part, Part], Part]) -> Part:
+    """*two* of the first and the second, and so on."""
     first, *others = parts
     for other in others:
         first = two(first, other)
     return first
 
 
-class _Selected:
+class Selected:
     """A metric, at each tick the newest sample or an aggregate."""
 
     def __init__(self, seen: Seen, agg: str | None) -> None:
@@ -124,7 +69,7 @@ class _Selected:
         ]
 
 
-class _Times:
+class Times:
     def __init__(self, inner: Part, factor: float) -> None:
         self._inner, self._factor = inner, factor
         self.labels = inner.labels
@@ -138,7 +83,7 @@ class _Times:
         return self._inner.sources(series, ticks)
 
 
-class _Reduced:
+class Reduced:
     """Series put together that have the same values of some labels."""
 
     def __init__(self, inner: Part, by: Sequence[str], how: str) -> None:
@@ -213,7 +158,7 @@ def _lined_up(matrix: Any, partners: Ints, missing: Any) -> Any:
     return found
 
 
-class _Pair:
+class Pair:
     """Two parts that meet by their labels; the first gives labels and values."""
 
     def __init__(self, left: Part, right: Part) -> None:
@@ -221,7 +166,7 @@ class _Pair:
         self.labels: Sequence[Labels] = left.labels
         self._partners = _partners(left.labels, right.labels)
 
-    def _beside(self, ticks: Ints) -> tuple[Floats, Bools]:
+    def beside(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._right.at(ticks)
         return _lined_up(value, self._partners, np.nan), _lined_up(there, self._partners, False)
 
@@ -230,30 +175,30 @@ class _Pair:
         return [a + b for a, b in zip(ours, theirs, strict=True)]
 
 
-class _Divided(_Pair):
+class Divided(Pair):
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._left.at(ticks)
-        other, beside = self._beside(ticks)
+        other, beside = self.beside(ticks)
         with np.errstate(all="ignore"):
             return value / other, there & beside
 
 
-class _Both(_Pair):
+class Both(Pair):
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._left.at(ticks)
-        return value, there & self._beside(ticks)[1]
+        return value, there & self.beside(ticks)[1]
 
 
-class _Unless(_Pair):
+class Unless(Pair):
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._left.at(ticks)
-        return value, there & ~self._beside(ticks)[1]
+        return value, there & ~self.beside(ticks)[1]
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:
         return self._left.sources(series, ticks)
 
 
-class _Either:
+class Either:
     """What the left has, and what only the right has."""
 
     def __init__(self, left: Part, right: Part) -> None:
@@ -285,19 +230,19 @@ class _Either:
         return found
 
 
-class _Compared:
+class Compared:
     """The series whose value compares as asked with a number, or with that of the same labels on the right."""
 
-    def __init__(self, left: Part, compare: Callable[[Any, Any], Any], right: Part | float) -> None:
-        self._left, self._compare, self._right = left, compare, right
+    def __init__(self, left: Part, op: str, right: Part | float) -> None:
+        self._left, self._compare, self._right = left, _COMPARED[op], right
         self.labels = left.labels
-        self._pair = None if isinstance(right, float) else _Pair(left, right)
+        self._pair = None if isinstance(right, float) else Pair(left, right)
 
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._left.at(ticks)
         if self._pair is None:
             return value, there & self._compare(value, self._right)
-        other, beside = self._pair._beside(ticks)
+        other, beside = self._pair.beside(ticks)
         return value, there & beside & self._compare(value, other)
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:

@@ -1,0 +1,51 @@
+"""What every condition is: a piece of a rule that makes itself a part of a replay."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import SerializeAsAny
+
+from ciops_nb.cep.fields import Piece
+from ciops_nb.cep.parts import Part
+from ciops_nb.cep.world import World
+
+__all__ = ["AnyCondition", "Condition", "Read"]
+
+
+@dataclass(frozen=True)
+class Read:
+    """A use of data: of which metric (None: of any), and how far before a tick (None: as far as the look-back)."""
+
+    table: Literal["metric", "event", "relation"]
+    metric: str | None = None
+    back: timedelta | None = None
+    offset: timedelta = timedelta(0)
+
+
+class Condition(Piece):
+    """Something that holds or does not, for each series at each tick; *KIND* is the field by which it is known."""
+
+    KIND: ClassVar[str]
+    NOUN: ClassVar[str] = "condition"
+    SUCH_AS: ClassVar[str] = "{metric: cpu, op: '>', value: 90}"
+
+    @abstractmethod
+    def part(self, world: World) -> Part:
+        """The condition at work."""
+
+    def inner(self) -> Iterator[Condition]:
+        """The conditions in it."""
+        return iter(())
+
+    def reads(self) -> Iterator[Read]:
+        """The data that it needs, in the order of writing."""
+        for condition in self.inner():
+            yield from condition.reads()
+
+
+AnyCondition: TypeAlias = Annotated[Condition, SerializeAsAny()]

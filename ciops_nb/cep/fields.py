@@ -1,0 +1,86 @@
+"""What the fields of rules are made of: durations, names and texts, read leniently and written back the same way."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from ciops_nb.errors import BadParameter
+from ciops_nb.estate.times import parse_duration
+
+__all__ = ["Duration", "Hold", "LabelTexts", "Name", "Names", "Parts", "Piece", "Texts", "spelled"]
+
+_SPELLED = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+
+
+def _nothing_or_longer(value: Any) -> timedelta:
+    if value == timedelta(0) or (isinstance(value, str) and re.fullmatch(r"0(ms|[smhdw])", value.strip())):
+        return timedelta(0)
+    return _longer(value)
+
+
+def _longer(value: Any) -> timedelta:
+    try:
+        return parse_duration(value)
+    except BadParameter as error:
+        raise ValueError(f"{value!r} {error.problem}. Write it as 30s, 5m, 1m30s, 1h or 1d") from None
+
+
+def spelled(length: timedelta) -> str:
+    """*length* as a rule writes it: 1m30s."""
+    if length % timedelta(milliseconds=1):  # only timedeltas made in Python are that fine
+        return f"PT{length.total_seconds():.6f}S"
+    left = length // timedelta(milliseconds=1)
+    parts = []
+    for unit, size in _SPELLED:
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"
+
+
+def _names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _texts(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: (asked,) if isinstance(asked, str) else asked for name, asked in value.items()}
+
+
+def _labels(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: str(given) if isinstance(given, (int, float)) and not isinstance(given, bool) else given
+        for name, given in value.items()
+    }
+
+
+Duration = Annotated[timedelta, BeforeValidator(_longer), PlainSerializer(spelled, return_type=str)]
+Hold = Annotated[timedelta, BeforeValidator(_nothing_or_longer), PlainSerializer(spelled, return_type=str)]
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
+Texts = Annotated[dict[Name, tuple[str, ...]], BeforeValidator(_texts)]
+LabelTexts = Annotated[dict[Name, str], BeforeValidator(_labels)]
+
+
+class Piece(BaseModel):
+    """A part of a rule.
+
+    *PARTS* names the fields that hold pieces themselves, and of which class (``[cls]``: a list of them); *NOUN* and
+    *SUCH_AS* say in errors what was expected.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
+
+    PARTS: ClassVar[Parts] = {}
+    NOUN: ClassVar[str] = "piece of a rule"
+    SUCH_AS: ClassVar[str] = "{...}"
+
+
+Parts: TypeAlias = dict[str, type[Piece] | list[type[Piece]]]

@@ -1,4 +1,4 @@
-"""What a rule is: one condition, and how long it has to hold.
+"""What a rule is: one condition and how long it has to hold, or one pattern.
 
 A rule is data; ``reading`` makes it from YAML or dicts with errors that name the place, ``replay`` runs it.
 """
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from ciops_nb.cep.conditions import AnyCondition, Condition, Not, Read
 from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Name, Parts, Piece
+from ciops_nb.cep.patterns import Pattern
 
 __all__ = ["Rule"]
 
@@ -31,9 +32,10 @@ class Rule(Piece):
     """
 
     PARTS: ClassVar[Parts] = {"when": Condition}
+    SAYS: ClassVar[tuple[str, ...]] = ("when",)
 
     id: Name | None = None
-    when: AnyCondition
+    when: AnyCondition | None = None
     for_: Hold = Field(default=timedelta(0), alias="for")
     keep_firing_for: Hold = timedelta(0)
     every: Duration | None = None
@@ -41,6 +43,9 @@ class Rule(Piece):
 
     @model_validator(mode="after")
     def _holds(self) -> Rule:
+        said = [kind for kind in self.SAYS if getattr(self, kind) is not None]
+        if len(said) != 1:
+            raise ValueError(f"says {' and '.join(said) or 'nothing'}. Write one of {', '.join(self.SAYS)}")
         if isinstance(self.when, Not):
             raise ValueError(Not.MISPLACED)
         return self
@@ -52,6 +57,13 @@ class Rule(Piece):
     def __str__(self) -> str:
         return json.dumps(self.plain(), sort_keys=True, ensure_ascii=False)
 
+    @property
+    def pattern(self) -> Pattern | None:
+        """What is found at moments of its own; None for a rule that is judged at ticks."""
+        return None
+
     def reads(self) -> Iterator[Read]:
         """The data that it needs, in the order of writing."""
-        yield from self.when.reads()
+        said = self.pattern or self.when
+        assert said is not None
+        yield from said.reads()

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
+import polars as pl
+
+from ciops_nb.cep.events import Events
 from ciops_nb.cep.samples import Grid, Samples
 
 __all__ = ["World", "micros_of"]
@@ -15,19 +18,27 @@ Find = Callable[[str, dict[str, tuple[str, ...]]], Samples]
 
 @dataclass(frozen=True)
 class World:
-    """What the conditions of one rule are judged by.
+    """What one rule is judged by.
 
     Attributes:
         find: Gets the samples of a metric and a ``where``.
+        events: All events, those before the first tick and after the last one too.
+        relations: src (which depends on), dst, rel, valid_from, valid_to (microseconds since 1970; null is for ever).
         grid: The ticks.
         lookback: How old a sample of a metric may be.
         zone: The zone of times of day that do not name one.
+        start: The start of the replay, in microseconds since 1970.
+        end: Its end, which belongs to it; no tick may lie there.
     """
 
     find: Find
+    events: Events
+    relations: pl.DataFrame
     grid: Grid
     lookback: Callable[[str], timedelta]
     zone: tzinfo
+    start: int
+    end: int
 
 
 def micros_of(length: timedelta) -> int:

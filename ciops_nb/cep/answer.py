@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-__all__ = ["EVIDENCE", "FOUND", "SCHEMA", "Match", "label_text", "matched", "moments_column", "owner"]
+__all__ = [
+    "EVIDENCE", "FOUND", "SCHEMA", "Match", "evidence_lists", "found_rows", "label_text", "matched", "moments_column",
+    "owner",
+]  # fmt: skip
 
 EVIDENCE = pl.Struct(
     {
@@ -58,48 +62,69 @@ class Match:
     ci: str | None = None
 
 
-def matched(matches: Iterable[Match]) -> pl.DataFrame:
+def matched(matches: Sequence[Match]) -> pl.DataFrame:
     """*matches* as rows of FOUND, in their order."""
-    rows = [
-        (
-            owner(one.labels) if one.ci is None else one.ci,
-            label_text(one.labels),
-            "fired",
-            one.active,
-            one.fired,
-            one.ended,
-            one.value,
-            one.n,
-            [[record.get(name) for name in _RECORD] for record in one.evidence],
-        )
-        for one in matches
-    ]
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in FOUND]
-    times = ("active_at", "fired_at", "ended_at")
-    return pl.DataFrame(
-        [
-            moments_column(name, values)
-            if name in times
-            else evidence_column(values)
-            if name == "evidence"
-            else pl.Series(name, values, dtype)
-            for (name, dtype), values in zip(FOUND.items(), columns, strict=True)
-        ]
+    records = [{name: record.get(name) for name in _RECORD} for one in matches for record in one.evidence]
+    return found_rows(
+        labels=[one.labels for one in matches],
+        ci=[owner(one.labels) if one.ci is None else one.ci for one in matches],
+        active=[one.active for one in matches],
+        fired=[one.fired for one in matches],
+        ended=[one.ended for one in matches],
+        value=[one.value for one in matches],
+        n=[one.n for one in matches],
+        evidence=evidence_lists(pl.DataFrame(records, schema=_RECORD), [len(one.evidence) for one in matches]),
     )
 
 
-_RECORD = [field.name for field in EVIDENCE.fields]
+def found_rows(
+    *,
+    labels: Sequence[dict[str, str]],
+    ci: Sequence[str | None],
+    active: Any,
+    fired: Any,
+    ended: Any,
+    n: Any,
+    evidence: pl.Series,
+    value: Any = None,
+    status: Any = "fired",
+) -> pl.DataFrame:
+    """Rows of FOUND; times are microseconds since 1970, and what is None is null."""
+    count = len(labels)
+    return pl.DataFrame(
+        {
+            "ci": pl.Series(ci, dtype=pl.String),
+            "labels": pl.Series([label_text(one) for one in labels], dtype=pl.String),
+            "status": pl.Series([status] * count if isinstance(status, str) else status, dtype=pl.String),
+            "active_at": moments_column(active),
+            "fired_at": moments_column(fired),
+            "ended_at": moments_column(ended),
+            "value": pl.Series([None] * count if value is None else value, dtype=pl.Float64),
+            "n": pl.Series(n, dtype=pl.Int64),
+            "evidence": evidence,
+        }
+    )
 
 
-def evidence_column(rows: Sequence[Any]) -> pl.Series:
-    raw = pl.Struct({f.name: pl.Int64() if f.name == "ts" else f.dtype for f in EVIDENCE.fields})
-    records = [[dict(zip(_RECORD, record, strict=True)) for record in row] for row in rows]
-    return pl.Series("evidence", records, pl.List(raw)).cast(pl.List(EVIDENCE))
+_RECORD = {each.name: each.dtype for each in EVIDENCE.fields} | {"ts": pl.Int64()}
 
 
-def moments_column(name: str, micros: Any) -> pl.Series:
-    """Microseconds since 1970 (null for none) as times."""
-    return pl.Series(name, micros, pl.Int64).cast(pl.Datetime("us", "UTC"))
+def evidence_lists(records: pl.DataFrame, counts: Any) -> pl.Series:
+    """*records* (ts in microseconds; a column that is not there is null) as lists of so many records each."""
+    import pyarrow as pa
+
+    whole = records.select(
+        (pl.col(name) if name in records.columns else pl.lit(None).alias(name)).cast(dtype)
+        for name, dtype in _RECORD.items()
+    ).with_columns(pl.col("ts").cast(pl.Datetime("us", "UTC")))
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    lists = pa.LargeListArray.from_arrays(pa.array(ends), whole.to_struct("evidence").to_arrow())
+    return pl.Series("evidence", pl.from_arrow(lists)).cast(pl.List(EVIDENCE))
+
+
+def moments_column(micros: Any) -> pl.Series:
+    """Microseconds since 1970 (None for none) as times."""
+    return pl.Series(micros, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
 
 
 def owner(labels: dict[str, str]) -> str | None:

@@ -14,14 +14,14 @@ import numpy as np
 from ciops_nb.cep.samples import Bools, Floats, Ints, Labels, Seen, gather
 
 __all__ = [
-    "Both", "Compared", "Divided", "Either", "Pair", "Part", "Reduced", "Selected", "Sources", "Times", "Unless",
-    "joined",
+    "COMPARED", "Both", "Compared", "Divided", "Either", "Pair", "Part", "Reduced", "Selected", "Sources", "Times",
+    "Unless", "joined",
 ]  # fmt: skip
 
 Sources = list[list[dict[str, Any]]]
 """For each of some pairs of series and tick, the samples on which its value rests: metric, ts, value, ci_code."""
 
-_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
+COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal,
 }  # fmt: skip
 _CELLS = 4_000_000
@@ -234,7 +234,7 @@ class Compared:
     """The series whose value compares as asked with a number, or with that of the same labels on the right."""
 
     def __init__(self, left: Part, op: str, right: Part | float) -> None:
-        self._left, self._compare, self._right = left, _COMPARED[op], right
+        self._left, self._compare, self._right = left, COMPARED[op], right
         self.labels = left.labels
         self._pair = None if isinstance(right, float) else Pair(left, right)
 

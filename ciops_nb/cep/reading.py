@@ -196,6 +196,8 @@ def _problem(error: Any) -> tuple[str, str]:
         return problem, hint
     if kind == "literal_error":
         return f"{shown} is not a choice", f"Choose {error['ctx']['expected']}; quote operators in YAML"
+    if kind.startswith(("model", "dict")):
+        return f"{shown} is not a mapping", "Write its fields under it"
     if kind.startswith("float"):
         return f"{shown} is not a number", "Write a number, or a mapping with 'metric' where another metric is meant"
     return f"{shown}: {error['msg'][:1].lower()}{error['msg'][1:]}", ""

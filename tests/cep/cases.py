@@ -29,7 +29,9 @@ def case(name: str) -> dict[str, Any]:
     return read
 
 
-def metrics(name: str) -> pl.DataFrame:
+def metrics(name: str) -> pl.DataFrame | None:
+    if not (FOLDER / "cases" / name / "metrics.csv").exists():
+        return None
     with (FOLDER / "cases" / name / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -39,19 +41,34 @@ def metrics(name: str) -> pl.DataFrame:
     return frame.with_columns(pl.col("ts").str.to_datetime(time_unit="us", time_zone="UTC"))
 
 
-def differences(name: str, found: pl.DataFrame) -> list[Any]:
-    """What the folder's own comparison says of *found*."""
+def events(name: str) -> pl.DataFrame | None:
+    path = FOLDER / "cases" / name / "events.csv"
+    return pl.read_csv(path, infer_schema_length=None) if path.exists() else None
+
+
+def relations(name: str) -> pl.DataFrame | None:
+    path = FOLDER / "cases" / name / "topology.csv"
+    return pl.read_csv(path) if path.exists() else None
+
+
+def compared(name: str, rows: list[dict[str, Any]], *, ignore: tuple[str, ...] = ()) -> list[Any]:
+    """What the folder's own comparison says of *rows*, which have the columns of its expected.csv."""
     spec = importlib.util.spec_from_file_location("cep_check", FOLDER / "check.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file to be closed by whoever comes
+        result: list[Any] = module.compare(FOLDER / "cases" / name, rows, ignore=ignore)
+    return result
+
+
+def differences(name: str, found: pl.DataFrame) -> list[Any]:
+    """What the folder's own comparison says of *found*."""
     rows = found.rename({"value": "value_at_fire"}).with_columns(
         pl.col("active_at", "fired_at", "ended_at").dt.to_string("%Y-%m-%dT%H:%M:%SZ")
     )
     # Some values were not cross-checked on a server: the folder leaves them empty and says so in ``oracle``.
     unchecked = () if "value_at_fire" in case(name)["oracle"] else ("value_at_fire",)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file to be closed by whoever comes
-        result: list[Any] = module.compare(FOLDER / "cases" / name, rows.to_dicts(), ignore=unchecked)
-    return result
+    return compared(name, rows.to_dicts(), ignore=unchecked)

@@ -9,7 +9,7 @@ import pytest
 
 from ciops_nb.cep import load, replay
 from ciops_nb.errors import BadRule
-from tests.cep.cases import case, case_names, differences, metrics, needs_cases
+from tests.cep.cases import case, case_names, compared, differences, events, metrics, needs_cases
 
 pytestmark = needs_cases
 
@@ -154,19 +154,40 @@ def test_native_rule_said_in_our_words_fires_as_prometheus(name: str) -> None:
     assert [] == answers(name, [dict(rule) for rule in TRANSLATED[name]])
 
 
+SEQUENCES = (
+    "d12_cross_metric_event", "e01_seq_within", "e02_seq3", "e03_until", "e04_overlap", "e05_equal_ts",
+    "e06_conditions", "e24_fuzz", "f03_relaxed_skip_next", "f06_negation",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_sequences_are_those_of_the_other_engines(name: str) -> None:
+    given: dict[str, Any] = {"events": events(name), "metrics": metrics(name)}
+    found = replay(case(name)["neutral_rule"], **given, start="2026-03-01T00:00Z", end="2026-03-02T00:00Z")
+
+    rows: list[dict[str, Any]] = []
+    for match, ci, evidence in found.select("match", "ci", "evidence").iter_rows():
+        row: dict[str, Any] = {"match": match, "ci": ci}
+        for number, record in enumerate(evidence, start=1):
+            at = f"{record['ts']:%Y-%m-%dT%H:%M:%SZ}"
+            row |= {f"step{number}_seq": record["record_id"], f"step{number}_ts": at}
+        first, second = evidence[0]["record_id"], evidence[1]["record_id"]
+        row |= {"a_seq": first, "b_seq": second, "deploy_seq": first, "first_breach": row["step2_ts"]}
+        rows.append(row)
+
+    assert compared(name, rows) == []
+
+
 UNSUPPORTED = {
     "d01_topo_2hops": "near", "d04_common_upstream": "common_upstream", "d05_dst_business_hours": "active",
     "d07_dst_ambiguous_hour": "count", "d08_late_data": "data_as_of", "d09_no_data_event": "end",
-    "d12_cross_metric_event": "sequence", "e01_seq_within": "sequence", "e02_seq3": "sequence",
-    "e03_until": "sequence", "e04_overlap": "sequence", "e05_equal_ts": "sequence", "e06_conditions": "sequence",
-    "e24_fuzz": "sequence", "f03_relaxed_skip_next": "sequence", "f06_negation": "sequence",
     "p27_subquery": "promql", "s01_event_count": "count", "s03_temporal": "together", "s05_count_eq": "count",
     "t02_dependency_inhibition": "near", "t05_near_downstream": "near",
 }  # fmt: skip
 
 
 def test_each_case_with_a_neutral_rule_is_replayed_or_refused() -> None:
-    assert {name for name in case_names() if "neutral_rule" in case(name)} == {*REPLAYED, *UNSUPPORTED}
+    assert {name for name in case_names() if "neutral_rule" in case(name)} == {*REPLAYED, *SEQUENCES, *UNSUPPORTED}
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)

@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 from pydantic import BeforeValidator, Field, model_validator
 
-from ciops_nb.cep.events import Events
+from ciops_nb.cep.events import Events, one_of
 from ciops_nb.cep.fields import Name, Names, Piece
 from ciops_nb.cep.samples import Bools
 from ciops_nb.errors import BadRule
-from ciops_nb.estate.names import nearest
 
 __all__ = ["EventFilter"]
 
@@ -72,9 +71,7 @@ class EventFilter(Piece):
             found = pl.col("type").is_in(list(self.type)).fill_null(False)
         for name, (operator, value) in self.where.items():
             if name not in events.fields:
-                near = nearest(name, events.fields)
-                hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {events.fields}"
-                raise BadRule(f"where, {name!r}", "events have no such field", hint)
+                raise BadRule(f"where, {name!r}", "events have no such field", one_of(name, events.fields))
             found = found & _meets(name, events.frame.schema[name], operator, value)
         chosen = events.frame.select(pl.repeat(True, pl.len()) & found).to_series()
         return np.asarray(chosen.to_numpy(), dtype=np.bool_)

@@ -1,5 +1,6 @@
 """The patterns of the rule language: what is found at moments of its own."""
 
 from ciops_nb.cep.patterns.base import Pattern
+from ciops_nb.cep.patterns.sequence import Sequence, Step
 
-__all__ = ["Pattern"]
+__all__ = ["Pattern", "Sequence", "Step"]

@@ -1,0 +1,181 @@
+"""Patterns as rules: what their words mean together, what an answer shows of them, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from ciops_nb.cep import load, replay
+from ciops_nb.errors import BadRule
+
+T0 = datetime(2026, 3, 1, tzinfo=UTC)
+PAIR = {"steps": [{"type": "deploy"}, {"type": "error"}], "within": "10m", "by": "ci"}
+
+
+def occurred(*events: tuple[int, str, str], **fields: list[Any]) -> pl.DataFrame:
+    """Events (minute, ci, type), numbered as they come."""
+    minutes, cis, types = zip(*events, strict=True)
+    return pl.DataFrame(
+        {
+            "ts": [T0 + timedelta(minutes=minute) for minute in minutes],
+            "seq": range(1, len(events) + 1),
+            "ci": cis,
+            "type": types,
+            **fields,
+        }
+    )
+
+
+def found(rule: dict[str, Any], events: pl.DataFrame, minutes: int = 60, **given: Any) -> pl.DataFrame:
+    return replay({"sequence": rule}, events=events, start=T0, end=T0 + timedelta(minutes=minutes), **given)
+
+
+def records(answer: pl.DataFrame) -> list[list[str | None]]:
+    return [[record["record_id"] for record in evidence] for evidence in answer["evidence"].to_list()]
+
+
+def test_a_match_says_when_it_began_when_it_was_known_and_on_what_it_rests() -> None:
+    answer = found(PAIR, occurred((1, "a", "deploy"), (2, "b", "error"), (4, "a", "error")))
+
+    assert answer.drop("evidence").to_dicts() == [
+        {
+            "rule": "rule-1",
+            "match": 1,
+            "ci": "a",
+            "labels": '{"ci": "a"}',
+            "status": "fired",
+            "active_at": T0 + timedelta(minutes=1),
+            "fired_at": T0 + timedelta(minutes=4),
+            "ended_at": T0 + timedelta(minutes=4),
+            "value": None,
+            "n": 2,
+        }
+    ]
+    first, second = answer["evidence"].to_list()[0]
+    nothing = {"metric": None, "value": None, "hops": None}
+    assert first == {"step": "1", "record_id": "1", "ts": T0 + timedelta(minutes=1), "ci_code": "a", **nothing}
+    assert second == {"step": "2", "record_id": "3", "ts": T0 + timedelta(minutes=4), "ci_code": "a", **nothing}
+
+
+def test_what_was_known_before_or_after_the_replay_is_not_in_it_but_may_have_begun_before() -> None:
+    events = occurred(
+        (-20, "a", "deploy"), (-15, "a", "error"), (-2, "b", "deploy"), (3, "b", "error"), (61, "c", "deploy")
+    )
+
+    assert records(found(PAIR, events)) == [["3", "4"]]
+
+
+def test_without_by_all_events_are_of_one_key_and_the_ci_is_that_of_the_first() -> None:
+    answer = found({**PAIR, "by": []}, occurred((1, "a", "deploy"), (2, "b", "error")))
+
+    assert answer.select("ci", "labels").rows() == [("a", "{}")]
+
+
+def test_an_event_without_a_key_takes_part_in_nothing() -> None:
+    events = occurred((1, "a", "deploy"), (2, "a", "error"), user=[None, None])
+
+    assert found({**PAIR, "by": ["ci", "user"]}, events).is_empty()
+
+
+def test_silence_after_the_last_step_is_known_once_the_time_has_passed() -> None:
+    rule = {"steps": [{"type": "deploy"}, {"not": {"type": "ok"}}], "within": "10m", "by": "ci"}
+    events = occurred((1, "a", "deploy"), (2, "b", "deploy"), (5, "b", "ok"), (55, "c", "deploy"))
+    answer = found(rule, events)
+
+    assert records(answer) == [["1"]]
+    assert answer["fired_at"].to_list() == [T0 + timedelta(minutes=11)]
+
+
+def test_steps_of_an_open_number_take_what_they_can() -> None:
+    rule = {
+        "steps": [{"type": "error", "min": 2, "max": None}, {"type": "down"}],
+        "within": "10m",
+        "by": "ci",
+        "start": "earliest",
+    }
+    events = occurred(
+        *((minute, "a", "error") for minute in (1, 2, 3)), (4, "a", "down"), (5, "b", "error"), (6, "b", "down")
+    )
+    answer = found(rule, events)
+
+    assert records(answer) == [["1", "2", "3", "4"]]
+    assert [record["step"] for record in answer["evidence"].to_list()[0]] == ["1", "1", "1", "2"]
+
+
+def test_strict_steps_let_no_other_event_of_the_key_come_between() -> None:
+    rule = {**PAIR, "start": "earliest", "strict": True}
+    events = occurred((1, "a", "deploy"), (2, "a", "note"), (3, "a", "error"), (4, "b", "deploy"), (5, "b", "error"))
+
+    assert records(found(rule, events)) == [["4", "5"]]
+
+
+def test_samples_are_steps_beside_events() -> None:
+    rule = {
+        "steps": [{"metric": "cpu", "op": ">", "value": 90, "where": {"mode": "user"}}, {"type": "error"}],
+        "within": "10m",
+        "by": "ci",
+    }
+    metrics = pl.DataFrame(
+        {
+            "ts": [T0 + timedelta(minutes=minute) for minute in (1, 2, 3)],
+            "metric": "cpu",
+            "ci": "a",
+            "mode": ["user", "idle", "user"],
+            "value": [95.0, 99.0, 50.0],
+        }
+    )
+    answer = found(rule, occurred((4, "a", "error")), metrics=metrics)
+
+    record = answer["evidence"].to_list()[0][0]
+    assert (record["ts"], record["metric"], record["value"], record["record_id"]) == (
+        T0 + timedelta(minutes=1),
+        "cpu",
+        95.0,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"steps": [{"type": "a"}]}, "has one step"),
+        ({"steps": []}, "is not a list of steps"),
+        ({"steps": [{"type": "a"}, {"typ": "b"}]}, r"steps\[2\].typ: there is no such field. Did you mean 'type'"),
+        ({"steps": [{"type": "a"}, {"metric": "b"}]}, "needs 'op' and 'value'"),
+        ({"steps": [{"type": "a"}, {"type": "b", "op": ">"}]}, "compare a sample"),
+        ({"steps": [{"type": "a"}, {"type": "b", "times": 2, "max": 3}]}, "'times' beside 'min' or 'max'"),
+        ({"steps": [{"not": {"type": "a"}}, {"type": "b"}]}, "before the first step"),
+        ({"steps": [{"type": "a"}, {"not": {"type": "b"}}, {"not": {"type": "c"}}]}, "'not' after 'not'"),
+        ({"steps": [{"type": "a"}, {"not": {"type": "b"}}]}, "needs 'within'"),
+        ({**PAIR, "within": "soon"}, "within: 'soon' is not a length of time"),
+        ({**PAIR, "pairs": "all", "start": "earliest"}, "Leave out 'start'"),
+        ({**PAIR, "pairs": "all", "within": None}, "'pairs' needs 'within'"),
+        ({**PAIR, "start": "oldest"}, "'oldest' is not a choice"),
+        (5, "5 is not a mapping"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused(rule: Any, said: str) -> None:
+    with pytest.raises(BadRule, match=said):
+        load({"sequence": rule})
+
+
+def test_a_pattern_knows_no_ticks() -> None:
+    with pytest.raises(BadRule, match="has 'for' beside a pattern"):
+        load({"sequence": PAIR, "for": "5m"})
+
+
+@pytest.mark.parametrize("change", [{"by": "hots"}, {"until": {"type": "x", "where": {"hots": 1}}}])
+def test_fields_that_events_do_not_have_are_named(change: dict[str, Any]) -> None:
+    events = occurred((1, "a", "deploy"), host=["h"])
+
+    with pytest.raises(BadRule, match=r"events have no such field. Did you mean 'host'"):
+        found({**PAIR, **change}, events)
+
+
+def test_a_rule_with_a_sequence_is_written_back_as_it_was_read() -> None:
+    (rule,) = load({"sequence": {**PAIR, "until": {"type": "ok", "where": {"v": [">", 1]}}}})
+
+    assert load(rule.plain()) == [rule]

@@ -1,9 +1,22 @@
 """The conditions of the rule language: a module for each family, and each known by its field."""
 
 from ciops_nb.cep.conditions.base import AnyCondition, Condition, Read
+from ciops_nb.cep.conditions.baseline import Baseline
 from ciops_nb.cep.conditions.logic import AllOf, AnyOf, Not
 from ciops_nb.cep.conditions.metric import Metric, Operand, Ratio
 
-__all__ = ["KINDS", "AllOf", "AnyCondition", "AnyOf", "Condition", "Metric", "Not", "Operand", "Ratio", "Read"]
+__all__ = [
+    "KINDS",
+    "AllOf",
+    "AnyCondition",
+    "AnyOf",
+    "Baseline",
+    "Condition",
+    "Metric",
+    "Not",
+    "Operand",
+    "Ratio",
+    "Read",
+]
 
-KINDS: dict[str, type[Condition]] = {model.KIND: model for model in (Metric, Ratio, AllOf, AnyOf, Not)}
+KINDS: dict[str, type[Condition]] = {model.KIND: model for model in (Metric, Ratio, Baseline, AllOf, AnyOf, Not)}

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from ciops_nb.cep.conditions import AnyCondition, Condition, Not, Read
 from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Name, Parts, Piece
-from ciops_nb.cep.patterns import Pattern, Sequence
+from ciops_nb.cep.patterns import Pattern, Schedule, Sequence
 
 __all__ = ["Rule"]
 
@@ -25,19 +25,21 @@ class Rule(Piece):
     Attributes:
         id: The name of the rule; one read without gets rule-1, rule-2, ... by its position.
         when: The condition.
-        sequence: What it looks for instead of a condition.
+        sequence: Events that follow one another, instead of a condition.
+        schedule: Moments by the clock, instead of a condition.
         for_: How long it has to hold before it fires (``for`` in YAML).
         keep_firing_for: How long it goes on firing after the condition no longer holds.
         every: How often it is evaluated; None is as often as the replay says.
         labels: Labels of its alerts, over those of the series.
     """
 
-    PARTS: ClassVar[Parts] = {"when": Condition, "sequence": Sequence}
-    SAYS: ClassVar[tuple[str, ...]] = ("when", "sequence")
+    PARTS: ClassVar[Parts] = {"when": Condition, "sequence": Sequence, "schedule": Schedule}
+    SAYS: ClassVar[tuple[str, ...]] = ("when", "sequence", "schedule")
 
     id: Name | None = None
     when: AnyCondition | None = None
     sequence: Sequence | None = None
+    schedule: Schedule | None = None
     for_: Hold = Field(default=timedelta(0), alias="for")
     keep_firing_for: Hold = timedelta(0)
     every: Duration | None = None
@@ -66,7 +68,7 @@ class Rule(Piece):
     @property
     def pattern(self) -> Pattern | None:
         """What is found at moments of its own; None for a rule that is judged at ticks."""
-        return self.sequence
+        return self.sequence or self.schedule
 
     def reads(self) -> Iterator[Read]:
         """The data that it needs, in the order of writing."""

@@ -179,3 +179,44 @@ def test_a_rule_with_a_sequence_is_written_back_as_it_was_read() -> None:
     (rule,) = load({"sequence": {**PAIR, "until": {"type": "ok", "where": {"v": [">", 1]}}}})
 
     assert load(rule.plain()) == [rule]
+
+
+# ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def due(cron: str, start: str, end: str, **more: Any) -> list[str]:
+    answer = replay({"schedule": {"cron": cron, **more}}, start=start, end=end)
+    assert answer["status"].to_list() == ["fired"] * answer.height
+    return [f"{at:%m-%d %H:%M}" for at in answer["fired_at"]]
+
+
+def test_a_schedule_fires_by_the_clock_of_its_zone() -> None:
+    # 2026-03-29 is the Sunday on which British clocks go forward.
+    cron, days = "0 9 * * *", ("2026-03-27T09:00Z", "2026-03-30T08:00Z")
+
+    assert due(cron, *days, tz="Europe/London") == ["03-27 09:00", "03-28 09:00", "03-29 08:00", "03-30 08:00"]
+    assert due(cron, *days) == ["03-27 09:00", "03-28 09:00", "03-29 09:00"]
+
+
+def test_what_is_due_in_a_missing_or_doubled_hour_happens_once() -> None:
+    assert due("30 1 * * *", "2026-03-28", "2026-03-30", tz="Europe/London") == ["03-28 01:30", "03-29 01:00"]
+    assert due("30 1 * * *", "2026-10-25", "2026-10-25T12:00", tz="Europe/London") == ["10-25 00:30"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ({"cron": "0 9 * *"}, "'0 9 \\* \\*' is no cron expression: wrong number of fields"),
+        ({"cron": "99 9 * * *"}, "is no cron expression: bad minute"),
+        ({"cron": "0 9 * * *", "tz": "Mars"}, "schedule.tz: 'Mars' there is no such time zone"),
+        ({"tz": "UTC"}, "schedule.cron: is missing"),
+    ],
+)
+def test_a_schedule_that_cannot_be_meant_is_refused(schedule: Any, said: str) -> None:
+    with pytest.raises(BadRule, match=said):
+        load({"schedule": schedule})
+
+
+def test_a_schedule_that_never_ends_is_refused() -> None:
+    with pytest.raises(BadRule, match="fires more than 100,000 times"):
+        due("* * * * *", "2020-01-01", "2026-01-01")

@@ -70,6 +70,10 @@ class Rule(Piece):
         """What is found at moments of its own; None for a rule that is judged at ticks."""
         return self.sequence or self.schedule
 
+    def labelled(self, series: dict[str, str]) -> dict[str, str]:
+        """The labels of an alert of a series; a label that is empty takes that of the series away."""
+        return {name: text for name, text in (series | self.labels).items() if text}
+
     def reads(self) -> Iterator[Read]:
         """The data that it needs, in the order of writing."""
         said = self.pattern or self.when

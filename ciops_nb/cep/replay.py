@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from ciops_nb.cep.alerts import Alerts, alerts
-from ciops_nb.cep.answer import SCHEMA, label_text, owner
+from ciops_nb.cep.answer import SCHEMA, found_rows, label_text, owner
 from ciops_nb.cep.frames import event_rows, finder, metric_rows, relation_rows
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import Part, Sources
 from ciops_nb.cep.reading import load
-from ciops_nb.cep.samples import Grid, Ints
+from ciops_nb.cep.samples import Grid, Ints, Labels
 from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
 from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
@@ -125,13 +125,27 @@ def _replayed(rule: Rule, world: World) -> pl.DataFrame:
 def _alerts(rule: Rule, world: World) -> pl.DataFrame:
     assert rule.when is not None
     part, grid = rule.when.part(world), world.grid
+    labels, number = _alert_labels(rule, part.labels)
+    series, ticks, values = _held(part, grid)
+    alert = number[series]
+    if len(labels) < len(part.labels):  # series that come to the same labels are one alert, if they take turns
+        order = np.lexsort((ticks, alert))
+        series, ticks, values, alert = series[order], ticks[order], values[order], alert[order]
+        _check_turns(rule, labels, alert, ticks, grid)
     found = alerts(
-        *_held(part, grid),
+        alert,
+        ticks,
+        values,
         hold=_ticks(rule.for_, grid),
         keep=_ticks(rule.keep_firing_for, grid),
         count=grid.count,
     )
-    return _shown(rule, part, found, grid)
+    place = alert * grid.count + ticks
+
+    def series_of(which: Ints, at: Ints) -> Ints:
+        return series[np.searchsorted(place, which * grid.count + at)]
+
+    return _shown(labels, found, grid, _evidence(part, found, series_of))
 
 
 def _ticks(length: timedelta, grid: Grid) -> int:
@@ -156,54 +170,56 @@ def _held(part: Part, grid: Grid) -> tuple[Ints, Ints, Any]:
     return series, ticks, value
 
 
-def _shown(rule: Rule, part: Part, found: Alerts, grid: Grid) -> pl.DataFrame:
-    labels = _alert_labels(rule, part.labels)
-    texts = [label_text(one) for one in labels]
+def _shown(labels: list[dict[str, str]], found: Alerts, grid: Grid, evidence: Sources) -> pl.DataFrame:
     fired = found.fired >= 0
-    series = found.series.tolist()
-    frame = pl.DataFrame(
-        {
-            "ci": pl.Series([owner(labels[row]) for row in series], dtype=pl.String),
-            "labels": pl.Series([texts[row] for row in series], dtype=pl.String),
-            "status": pl.Series(np.where(fired, "fired", "pending_only").tolist(), dtype=pl.String),
-            "active_at": _column(found.active, grid),
-            "fired_at": _column(found.fired, grid),
-            "ended_at": _column(found.ended, grid),
-            "value": pl.Series(
-                [value if on else None for value, on in zip(found.value.tolist(), fired.tolist(), strict=True)],
-                dtype=pl.Float64,
-            ),
-            "n": found.held,
-            "evidence": pl.Series(_evidence(part, found), dtype=SCHEMA["evidence"]),
-        }
-    )
-    return frame.sort("active_at", "ci", "labels", nulls_last=False)
+    named = [labels[alert] for alert in found.series.tolist()]
+    return found_rows(
+        labels=named,
+        ci=[owner(one) for one in named],
+        status=np.where(fired, "fired", "pending_only").tolist(),
+        active=_micros(found.active, grid),
+        fired=_micros(found.fired, grid),
+        ended=_micros(found.ended, grid),
+        value=[value if on else None for value, on in zip(found.value.tolist(), fired.tolist(), strict=True)],
+        n=found.held,
+        evidence=pl.Series("evidence", evidence, dtype=SCHEMA["evidence"]),
+    ).sort("active_at", "ci", "labels", nulls_last=False)
 
 
-def _alert_labels(rule: Rule, series: Any) -> list[dict[str, str]]:
-    labels = [dict(one) | rule.labels for one in series]
-    if rule.labels and len({tuple(sorted(one.items())) for one in labels}) < len(labels):
+def _alert_labels(rule: Rule, series: Sequence[Labels]) -> tuple[list[dict[str, str]], Ints]:
+    """The labels of the alerts, and the number of the alert that each series belongs to."""
+    each = [rule.labelled(dict(one)) for one in series]
+    texts = [label_text(one) for one in each]
+    known = dict(zip(texts, each, strict=True))
+    number = {text: place for place, text in enumerate(known)}
+    return list(known.values()), np.array([number[text] for text in texts], dtype=np.int64)
+
+
+def _check_turns(rule: Rule, labels: list[dict[str, str]], alert: Ints, ticks: Ints, grid: Grid) -> None:
+    twice = np.flatnonzero((alert[1:] == alert[:-1]) & (ticks[1:] == ticks[:-1]))
+    if len(twice):
+        first = twice[np.argmin(ticks[twice])]
+        at = format_time(_EPOCH + timedelta(microseconds=int(grid.moments(ticks[first : first + 1])[0])))
         raise BadRule(
             f"rule {rule.id!r}, labels",
-            f"the labels {', '.join(sorted(rule.labels))} make alerts of different series the same",
+            f"the labels make alerts of different series the same: {label_text(labels[alert[first]])} at {at}",
             "Name labels that the series do not have",
         )
-    return labels
 
 
-def _column(ticks: Ints, grid: Grid) -> pl.Series:
-    moments = pl.Series(grid.moments(ticks)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    there = pl.Series(ticks >= 0)
-    return pl.select(pl.when(there).then(moments)).to_series()
+def _micros(ticks: Ints, grid: Grid) -> list[int | None]:
+    moments = grid.moments(ticks).tolist()
+    return [moment if tick >= 0 else None for moment, tick in zip(moments, ticks.tolist(), strict=True)]
 
 
-def _evidence(part: Part, found: Alerts) -> Sources:
+def _evidence(part: Part, found: Alerts, series_of: Callable[[Ints, Ints], Ints]) -> Sources:
     records: Sources = [[] for _ in range(len(found))]
     for step, ticks in (("active", found.active), ("fired", found.fired)):
         places = np.flatnonzero(ticks >= 0)
         if not len(places):
             continue
-        for place, sources in zip(places.tolist(), part.sources(found.series[places], ticks[places]), strict=True):
+        series = series_of(found.series[places], ticks[places])
+        for place, sources in zip(places.tolist(), part.sources(series, ticks[places]), strict=True):
             records[place] += [_record(step, source) for source in sources]
     return records
 

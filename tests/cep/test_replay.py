@@ -385,8 +385,26 @@ def test_labels_of_the_rule_are_put_over_those_of_the_series() -> None:
 def test_labels_that_make_two_alerts_one_are_refused() -> None:
     data = points(("cpu", {"ci": "a"}, [95]), ("cpu", {"ci": "b"}, [95]))
 
-    with pytest.raises(BadRule, match="labels ci make alerts of different series the same"):
+    with pytest.raises(BadRule, match=r"the same: {\"ci\": \"x\"} at 2026-03-01T00:00:00Z"):
         fired(HIGH, data, 0, labels={"ci": "x"})
+
+
+def test_series_that_take_turns_are_one_alert_if_the_labels_say_so() -> None:
+    """As Prometheus does: what tells alerts apart is their labels at a tick."""
+    late = points(("cpu", {"ci": "b"}, [95, 96, 97])).with_columns(pl.col("ts") + timedelta(minutes=7))
+    data = pl.concat([points(("cpu", {"ci": "a"}, [95, 95, 95])), late])
+
+    (found,) = replay(
+        {"when": HIGH, "for": "10m", "labels": {"ci": "x"}}, metrics=data, start=T0, end=seconds(660)
+    ).to_dicts()
+
+    assert (found["labels"], found["n"], found["fired_at"]) == ('{"ci": "x"}', 12, seconds(600))
+
+
+def test_an_empty_label_takes_that_of_the_series_away() -> None:
+    data = points(("cpu", {"ci": "a", "pod": "p"}, [95]))
+
+    assert [({"ci": "a"}, 0, None, 95)] == fired(HIGH, data, 0, labels={"pod": ""})
 
 
 def test_a_ratio_by_nothing_is_infinite() -> None:

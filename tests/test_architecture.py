@@ -65,6 +65,7 @@ LIBRARIES = {
     "jinja2": {"views"},
     "duckdb": {"engines"},
     "networkx": {"tools", "topology", "context", "execution", "recipes", "views"},
+    "promql_parser": {"cep"},
     "pydantic": {"cep"},
     "yaml": {"cep"},
     "greenlet": {"sync"},

@@ -16,7 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-__all__ = ["Bools", "Floats", "Grid", "Ints", "Labels", "Samples", "Seen", "aggregate", "gather"]
+__all__ = [
+    "Bools", "Floats", "Grid", "Ints", "Labels", "Samples", "Seen", "aggregate", "gather", "in_matrix", "quantiles",
+    "two_sum",
+]  # fmt: skip
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -174,7 +177,7 @@ class _Sums:
         with_tail, with_head = split > low, high > split
         tail = _picked(self._tail, low, with_tail)
         head = _picked(self._head, high - 1, with_head)
-        total, lost = _two_sum(tail, head)
+        total, lost = two_sum(tail, head)
         lost = lost + _picked(self._tail_lost, low, with_tail) + _picked(self._head_lost, high - 1, with_head)
         if self._odd is not None:
             nan, up, down = (counted[high] - counted[low] > 0 for counted in self._odd)
@@ -192,7 +195,7 @@ def _picked(value: Floats, place: Ints, wanted: Bools) -> Floats:
     return np.where(wanted, value[np.where(wanted, place, 0)], 0.0)
 
 
-def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
@@ -200,7 +203,7 @@ def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 
 def _lost(before: Floats, added: Floats, after: Floats, fresh: Bools) -> Floats:
     """What the step from *before* to *after* lost of *added*, nothing where a running sum starts afresh."""
-    total, lost = _two_sum(before, added)
+    total, lost = two_sum(before, added)
     return np.where(fresh, 0.0, (total - after) + lost)
 
 
@@ -230,14 +233,15 @@ def aggregate(seen: Seen, agg: str, low: Ints, high: Ints, moments: Ints) -> Flo
         return (high - low).astype(np.float64)
     if agg == "last":
         return value[high - 1]
-    if agg == "stddev":
-        return _in_matrix(value, low, high, _deviation)
+    if agg in ("stddev", "variance"):
+        found = in_matrix(value, low, high, lambda rows, held, _: _variance(rows, held))
+        return np.sqrt(found) if agg == "stddev" else found
     if agg.startswith("p"):
         share = float(agg[1:]) / 100
-        return _in_matrix(value, low, high, lambda rows, held: _quantile(rows, held, share))
+        return in_matrix(value, low, high, lambda rows, held, _: quantiles(rows, held, share))
     split = seen.blocks.split(low, high, (moments - 1) // seen.over)
-    if agg in ("rate", "increase"):
-        return _extrapolated(seen, low, high, split, moments, per_second=agg == "rate")
+    if agg in ("rate", "increase", "delta"):
+        return _extrapolated(seen, agg, low, high, split, moments)
     if agg in ("min", "max"):
         return _extreme(seen, agg, low, high, split)
     total, lost = seen.sums.of(low, high, split)
@@ -254,33 +258,39 @@ def _extreme(seen: Seen, how: str, low: Ints, high: Ints, split: Ints) -> Floats
     return np.where(only_nan, np.nan, found)
 
 
-def _extrapolated(seen: Seen, low: Ints, high: Ints, split: Ints, moments: Ints, *, per_second: bool) -> Floats:
-    """``rate`` and ``increase``: extrapolatedRate of Prometheus 2.42 (promql/functions.go)."""
+def _extrapolated(seen: Seen, agg: str, low: Ints, high: Ints, split: Ints, moments: Ints) -> Floats:
+    """``rate``, ``increase`` and ``delta``: extrapolatedRate of Prometheus 2.42 (promql/functions.go)."""
     value, ts = seen.samples.value, seen.ts
     count = high - low
     first, last = value[low], value[high - 1]
-    # A reset counts if both of its samples are in the window: the one before the window's first sample does not, and
-    # the one where the window goes over to the next block belongs to neither block.
-    total, lost = seen.resets.of(low + 1, high, split)
-    between_blocks = _picked(seen.lost, split, (split > low) & (split < high))
-    grown = (last - first) + ((total + between_blocks) + lost)
+    grown = last - first
+    if agg != "delta":
+        # A reset counts if both of its samples are in the window: the one before the window's first sample does not,
+        # and the one where the window goes over to the next block belongs to neither block.
+        total, lost = seen.resets.of(low + 1, high, split)
+        between_blocks = _picked(seen.lost, split, (split > low) & (split < high))
+        grown = grown + ((total + between_blocks) + lost)
     to_start = (ts[low] - (moments - seen.over)) / 1e6
     to_end = (moments - ts[high - 1]) / 1e6
     sampled = (ts[high - 1] - ts[low]) / 1e6
     between = sampled / (count - 1)
-    to_zero = np.where((grown > 0) & (first >= 0), sampled * (first / grown), np.inf)  # counters are not negative
-    to_start = np.minimum(to_start, np.where(np.isnan(to_zero), np.inf, to_zero))
+    if agg != "delta":
+        to_zero = np.where((grown > 0) & (first >= 0), sampled * (first / grown), np.inf)  # counters are not negative
+        to_start = np.minimum(to_start, np.where(np.isnan(to_zero), np.inf, to_zero))
     near = between * 1.1
     reach = sampled + np.where(to_start < near, to_start, between / 2) + np.where(to_end < near, to_end, between / 2)
     factor = reach / sampled
-    if per_second:
+    if agg == "rate":
         factor = factor / (seen.over / 1e6)
     found: Floats = np.where(count > 1, grown * factor, np.nan)
     return found
 
 
-def _in_matrix(value: Floats, low: Ints, high: Ints, function: Any) -> Floats:
-    """*function* of the windows as the rows of a matrix, a few at a time; *held* says which cells are samples."""
+def in_matrix(value: Floats, low: Ints, high: Ints, function: Any) -> Floats:
+    """*function* of the windows as the rows of a matrix, a few at a time.
+
+    It is given the rows, which of their cells are samples, and the numbers of the windows.
+    """
     found = np.empty(len(low))
     lengths = high - low
     order = np.argsort(lengths, kind="stable")  # windows of like length share a matrix
@@ -294,22 +304,22 @@ def _in_matrix(value: Floats, low: Ints, high: Ints, function: Any) -> Floats:
         place = np.arange(width)
         held = place < lengths[some][:, None]
         rows = value[np.where(held, low[some][:, None] + place, low[some][:, None])]
-        found[some] = function(rows, held)
+        found[some] = function(rows, held, some)
         begin += len(some)
     return found
 
 
-def _deviation(rows: Floats, held: Bools) -> Floats:
-    """The standard deviation of each row as a whole population, as ``stddev_over_time``."""
+def _variance(rows: Floats, held: Bools) -> Floats:
+    """The variance of each row as a whole population, as ``stdvar_over_time``."""
     count = held.sum(axis=1)
     apart = np.where(held, rows - rows[:, :1], 0.0)  # from the first value: equal values deviate by nothing
     mean = apart.sum(axis=1) / count
     squares: Floats = np.where(held, apart - mean[:, None], 0.0) ** 2
-    found: Floats = np.sqrt(squares.sum(axis=1) / count)
+    found: Floats = squares.sum(axis=1) / count
     return found
 
 
-def _quantile(rows: Floats, held: Bools, share: float) -> Floats:
+def quantiles(rows: Floats, held: Bools, share: float | Floats) -> Floats:
     """Linear between samples, NaN below all others: ``quantile_over_time``."""
     count = held.sum(axis=1)
     nan = np.isnan(rows) & held

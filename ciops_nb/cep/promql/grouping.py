@@ -58,7 +58,7 @@ class Reduced:
             finite = np.isfinite(most) & np.isfinite(least)
             return np.where(finite, most + mean, self._sum(value, there) / count)
         squares = np.where(there, apart - mean[self._groups.of], 0.0) ** 2 if len(count) else value
-        variance: Floats = over(np.add, squares) / count
+        variance: Floats = np.where(count == 1, 0.0, over(np.add, squares) / count)  # a lone NaN or Inf too
         return np.sqrt(variance) if how == "stddev" else variance
 
     def _sum(self, value: Floats, there: Bools) -> Floats:

@@ -40,6 +40,7 @@ __all__ = ["Find", "Need", "compiled", "needs"]
 
 Find: TypeAlias = Callable[[Sequence[tree.Matcher]], Sequence[Samples]]
 Lookback: TypeAlias = Callable[[str], timedelta]
+_MOST_TICKS = 20_000_000  # of a subquery
 _MOST_CELLS = 500_000_000  # of a subquery, ticks times series
 
 
@@ -162,6 +163,8 @@ class _Compiler:
         begin = (first // step + 1) * step
         last = grid.start + (grid.count - 1) * grid.step - node.offset
         inner = Grid(begin, step, max(0, (last - begin) // step + 1))
+        if inner.count > _MOST_TICKS:
+            raise self._expr.refuse(f"a subquery has {inner.count:,} ticks", "Give it a longer step")
         ticks = np.arange(inner.count, dtype=np.int64)
         shifted = inner.moments(ticks) + node.offset
         ticks = ticks[grid.first_at(shifted) < grid.first_at(shifted + node.over)]

@@ -28,7 +28,7 @@ def replaced(labels: Sequence[Labels], target: str, template: str, source: str, 
     import polars as pl
 
     texts = sorted({dict(one).get(source, "") for one in labels})
-    anchored = translated(f"({pattern})")  # with a group around it for $0, and so that there is one
+    anchored = translated(pattern, grouped=True)  # for $0, and so that there is a group
     column = pl.Series("text", texts, dtype=pl.String)
     hits = column.str.contains(anchored).to_list()
     found = column.str.extract_groups(anchored).to_list()

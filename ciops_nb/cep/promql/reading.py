@@ -6,6 +6,7 @@ complains of is there just once. What it reads and Prometheus does not, or what 
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +31,10 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 _MICROSECOND = timedelta(microseconds=1)
+_LONGEST_TIME = timedelta(days=365 * 1000)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = 253_402_300_799  # the last second of the year 9999
+_HINT = "Write it as Prometheus reads it"
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -60,7 +64,7 @@ class _Reader:
 
     def read(self) -> tree.Expr:
         self._check_size()
-        self._check_moments()
+        self._check_numbers()
         from promql_parser import parse as read
 
         try:
@@ -70,7 +74,7 @@ class _Reader:
         except ValueError as error:
             raise self._unread(str(error)) from None
         except OverflowError:
-            raise self._refuse("has a number that is too large for a time", "Use a smaller one") from None
+            raise self._refuse("has a time that is too long or too late", "Use one of less than 1000 years") from None
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # what a fault inside the library becomes; no Exception
                 raise
@@ -114,7 +118,20 @@ class _Reader:
         places = [place for name in quoted if (place := self._word(name)) is not None]
         if problem == "invalid promql query":
             problem = "is not an expression that Prometheus reads"
-        return self._refuse(problem, "See how Prometheus writes it", places[0] if places else None)
+        if problem == "unclosed left parenthesis":
+            places = [self._unclosed()]
+        if problem.startswith("illegal regex for "):
+            problem = f"the pattern {problem[18:]!r} cannot be used"
+        return self._refuse(problem, _HINT, places[0] if places else None)
+
+    def _unclosed(self) -> int:
+        open_: list[int] = []
+        for _, text, at in self._tokens:
+            if text == "(":
+                open_.append(at)
+            elif text == ")" and open_:
+                open_.pop()
+        return open_[-1] if open_ else 0
 
     def _not_ours(self, name: str) -> BadRule:
         from ciops_nb.estate.names import nearest
@@ -133,10 +150,18 @@ class _Reader:
         if count > _MOST_SIGNS:
             raise self._refuse(f"has more than {_MOST_SIGNS} operators and brackets", "Split it into several rules")
 
-    def _check_moments(self) -> None:
-        for (_, sign, at), (_, after, _) in zip(self._tokens, self._tokens[1:], strict=False):
-            if sign == "@" and after == "-":
+    def _check_numbers(self) -> None:
+        """Refuse what the library takes for infinite, or panics over."""
+        of_time = ("@", "offset", "[", ":")
+        before = ("", "")
+        for kind, text, at in self._tokens:
+            timely = before[1] in of_time or (before[1] in ("+", "-") and before[0] in of_time)
+            value = _number(text) if kind in ("number", "word") else None
+            if kind == "sign" and text == "-" and before[1] == "@":
                 raise self._refuse("'@' before 1970 is not evaluated here", "Give a later moment", at)
+            if value is not None and ((timely and not value <= _LATEST) or (kind == "number" and value == math.inf)):
+                raise self._refuse(f"{text} is too large a number here", "Use a smaller one", at)
+            before = (before[1], text)
 
     # ── the tree ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -242,7 +267,16 @@ class _Reader:
             raise self._refuse(f"{name}: {texts[0]!r} is not the name of a label", "Use letters, digits and _")
 
 
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _micros(length: timedelta | None) -> int | None:
+    if length is not None and abs(length) > _LONGEST_TIME:
+        raise OverflowError
     return None if length is None else length // _MICROSECOND
 
 

@@ -17,7 +17,8 @@ class PatternRefused(ValueError):
 
 
 _REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
-_POSIX = re.compile(r"\[:\^?[a-z]+:\]")
+_POSIX = re.compile(r"\[:\^?(?:alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit):\]")
+_BRACED = re.compile(r"\\[pPx]\{[^{}]*\}")
 _GROUP = re.compile(r"\(\?(?:P?<[A-Za-z_]\w*>|[imsU]*(?:-[imsU]+)?[:)])")
 _CLASSES = {
     "d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\f\r ",
@@ -27,15 +28,15 @@ _MOST_REPEATS = 1000
 
 
 @lru_cache(maxsize=1024)
-def translated(pattern: str) -> str:
-    """*pattern* anchored at both ends, for ``pl.Series.str``.
+def translated(pattern: str, *, grouped: bool = False) -> str:
+    """*pattern* anchored at both ends, for ``pl.Series.str``; *grouped* with a group of its own around it.
 
     Raises:
         PatternRefused: One of both engines would not take it.
     """
     import polars as pl
 
-    whole = f"^(?s:{_Translation(pattern).done()})$"
+    whole = f"^(?s:{'(' * grouped}{_Translation(pattern).done()}{')' * grouped})$"
     try:
         pl.Series([""]).str.contains(whole)
     except pl.exceptions.ComputeError as error:
@@ -104,6 +105,10 @@ class _Translation:
 
     def _escape(self, *, inside: bool) -> None:
         after = self._pattern[self._at + 1 : self._at + 2]
+        braced = _BRACED.match(self._pattern, self._at)
+        if braced:
+            self._put(braced.group(), len(braced.group()))
+            return
         if after.lower() in _CLASSES and after:
             ranges = _CLASSES[after.lower()]
             inverted = "^" if after.isupper() else ""
@@ -130,6 +135,8 @@ class _Translation:
                 self._put("]", 1)
                 return
             posix = _POSIX.match(self._pattern, self._at)
+            if self._pattern.startswith("[:", self._at) and not posix and ":]" in self._pattern[self._at + 2 :]:
+                raise PatternRefused("a class such as [:alpha:] has a name that RE2 does not know")
             if posix:
                 self._put(posix.group(), len(posix.group()))
             elif sign == "\\":
@@ -143,4 +150,4 @@ class _Translation:
 
     def _between(self) -> bool:
         """Whether the hyphen here stands between two signs and not at an edge."""
-        return not self._out[-1].endswith(("[", "^")) and self._pattern[self._at + 1 : self._at + 2] not in ("]", "")
+        return self._out[-1] not in ("[", "^", "-") and self._pattern[self._at + 1 : self._at + 2] not in ("]", "")

@@ -25,7 +25,11 @@ needs_prometheus = pytest.mark.skipif(
     bool(MISSING), reason=f"PROMETHEUS IS NOT HERE: {' AND '.join(MISSING).upper()} MISSING, NOTHING COMPARED"
 )
 GRID = Grid(NOON, MINUTE, 121)
-STEP = "60s"
+WORDS = (
+    "a", "ab", "abc", "aab", "A", "b", "a b", "a.b", "a-b", "a_b", "a1", "1", "42", "\u0664\u0662", "ä", "äb", "Ä", "x{2}", "x{,2}",
+    "xx", "{", "}", "[", "]", "^", "$", "|", "(", ")", "*", "+", "?", "&&", "a&&b", "~", "-", "--", "#", "a\tb", "/", "K",
+    "\u212a", "s", "\u017f", "\u00a0", "é", "日本", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", ".", "..", "Q", "E",
+)  # fmt: skip
 
 
 def generated(seed: int = 20260301) -> list[Samples]:
@@ -82,6 +86,7 @@ def generated(seed: int = 20260301) -> list[Samples]:
         samples("churn", dict(_churned(rng))),
         samples("only_a", {(("ci", "x"),): [(at, 1.0) for at in times(30) if at < NOON + 50 * MINUTE]}),
         samples("only_b", {(("ci", "x"),): [(at, 2.0) for at in times(30) if at > NOON + 60 * MINUTE]}),
+        samples("words", {(("w", word),): [(NOON - 10 * SECOND + 123_000, float(n))] for n, word in enumerate(WORDS)}),
         samples("b_bucket", dict(_buckets(rng, times))),
     ]
     return made

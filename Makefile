@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/ciops-nb demo --estate data/demo --out incident-demo.html
 
 test: lint types $(READY) $(KERNELS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -rs
 	$(BIN)/python -m pytest --nbval notebooks
 	$(MAKE) wheel
 

@@ -1,0 +1,361 @@
+"""Rule files of Prometheus, read and written; promtool says whether it would load them too."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ciops_nb.cep import load
+from ciops_nb.cep.prometheus import expanded, read, to_prometheus
+from ciops_nb.cep.yamltext import parsed
+from ciops_nb.errors import BadRule
+from tests.cep.cases import case, case_names, needs_cases
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None,
+    reason="PROMTOOL IS NOT HERE, NOTHING COMPARED WITH PROMETHEUS: install the package prometheus",
+)
+
+
+def _read(text: str) -> list[Any]:
+    value, lines = parsed(text, texts=True)
+    return read(value, "rules", lines)
+
+
+def accepted(text: str, folder: Path) -> bool:
+    """Whether ``promtool check rules`` takes *text*."""
+    (folder / "rules.yml").write_text(text)
+    done = subprocess.run(
+        ["promtool", "check", "rules", "--lint=none", "rules.yml"], cwd=folder, capture_output=True, text=True
+    )
+    return done.returncode == 0
+
+
+FILE = """\
+groups:
+  - name: shop
+    interval: 30s
+    limit: 5
+    rules:
+      - record: job:errors:rate5m
+        expr: rate(errors_total[5m])
+        labels: {team: "{{ $labels.job }}"}
+      - alert: TooMany
+        expr: job:errors:rate5m > 0.1
+        for: 1h30m
+        keep_firing_for: 1d
+        labels: {severity: page, on: yes, code: 0x10, none: }
+        annotations: {summary: "{{ $value | humanize }} on {{ $labels.ci }}"}
+  - name: empty
+"""
+
+
+def test_a_file_is_read_as_it_is_written() -> None:
+    shop, empty = _read(FILE)
+    record, alert = shop.rules
+
+    assert ("shop", timedelta(seconds=30), None, 5, {}) == (
+        shop.name,
+        shop.interval,
+        shop.query_offset,
+        shop.limit,
+        shop.labels,
+    )
+    assert (None, "job:errors:rate5m", "rate(errors_total[5m])") == (record.alert, record.record, record.expr)
+    assert {"team": "{{ $labels.job }}"} == record.labels
+    assert ("TooMany", timedelta(hours=1, minutes=30), timedelta(days=1)) == (
+        alert.name,
+        alert.for_,
+        alert.keep_firing_for,
+    )
+    assert {"severity": "page", "on": "yes", "code": "0x10", "none": ""} == alert.labels
+    assert {"summary": "{{ $value | humanize }} on {{ $labels.ci }}"} == alert.annotations
+    assert "line 9, group 'shop', rule 2 'TooMany'" == alert.place
+    assert ("empty", ()) == (empty.name, empty.rules)
+
+
+def test_labels_of_a_group_stand_below_those_of_its_rules() -> None:
+    (group,) = _read(
+        "groups:\n- {name: g, labels: {a: group, b: group}, query_offset: 1m, "
+        "rules: [{alert: x, expr: up, labels: {b: rule}}]}"
+    )
+
+    assert {"a": "group", "b": "group"} == group.labels
+    assert {"a": "group", "b": "rule"} == group.rules[0].labels
+    assert timedelta(minutes=1) == group.query_offset
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"alert": "x", "expr": "up"},
+        [{"alert": "x", "expr": "up"}],
+        {"rules": [{"alert": "x", "expr": "up"}]},
+        {"name": "rules", "rules": [{"alert": "x", "expr": "up", "for": 0}]},
+        {"groups": [{"name": "rules", "interval": 0, "rules": [{"alert": "x", "expr": "up", "annotations": {}}]}]},
+    ],
+)
+def test_a_file_a_group_a_list_and_a_rule_are_read(raw: Any) -> None:
+    (group,) = read(raw)
+
+    assert ("rules", None, ["x"]) == (group.name, group.interval, [rule.name for rule in group.rules])
+
+
+@needs_cases
+@pytest.mark.parametrize(
+    "name", [name for name in case_names() if case(name).get("native", {}).get("lang") == "prometheus_rules"]
+)
+def test_the_rules_of_the_cases_are_read(name: str) -> None:
+    rules = case(name)["native"]["rules"]
+    (group,) = read(rules)
+
+    assert [rule.get("alert") or rule["record"] for rule in rules] == [rule.name for rule in group.rules]
+
+
+def _file(rule: str) -> str:
+    return f"groups:\n- name: g\n  rules:\n  - {rule}\n"
+
+
+GOOD = {
+    "for nothing": "{alert: a, expr: up, for: }",
+    "for zero": "{alert: a, expr: up, for: 0}",
+    "all units": "{alert: a, expr: up, for: 1y2w3d4h5m6s7ms}",
+    "longest": "{alert: a, expr: up, for: 292y}",
+    "recording for zero": "{record: b, expr: up, for: 0s, annotations: }",
+    "number": "{alert: a, expr: 1}",
+    "alertname": "{alert: a, expr: up, labels: {alertname: c}}",
+    "texts": "{alert: a, expr: up, labels: {x: 1, y: yes, z: , w: 2026-01-01}}",
+    "template": '{alert: a, expr: up, labels: {x: "{{ $labels.foo }}{{.Labels.a_b}} }} {{ \\"{{\\" }}"}}',
+    "recorded template": '{record: a, expr: up, labels: {x: "{{ $labels.foo"}}',
+    "annotated name": "{alert: a, expr: up, annotations: {__name__: c}}",
+    "any alert": "{alert: 'a b {{ c', expr: up}",
+    "merge": "{alert: a, expr: up, labels: {<<: {x: y}}}",
+}
+BAD = {
+    "both": ("{alert: a, record: b, expr: up}", "line 4, group 'g', rule 1 'a': has both 'alert' and 'record'"),
+    "neither": ("{expr: up}", "line 4, group 'g', rule 1: has neither 'alert' nor 'record'"),
+    "empty name": ("{alert: '', expr: up}", "has neither 'alert' nor 'record'"),
+    "no expr": ("{alert: a}", "line 4, group 'g', rule 1 'a': has no 'expr'"),
+    "record name": ("{record: 'a b', expr: up}", "'a b' is not a name for a metric"),
+    "recording for": ("{record: b, expr: up, for: 5m}", "rule 1 'b', for: has its place in alerting rules only"),
+    "recording keep": ("{record: b, expr: up, keep_firing_for: 5m}", "keep_firing_for: has its place in alerting"),
+    "recording text": (
+        "{record: b, expr: up, annotations: {x: y}}",
+        "annotations: has its place in alerting rules only",
+    ),
+    "label name": ("{alert: a, expr: up, labels: {a-b: c}}", "labels.a-b: 'a-b' is not a name for a label"),
+    "name as label": ("{alert: a, expr: up, labels: {__name__: c}}", "the name of the metric is no label to set"),
+    "annotation name": ("{alert: a, expr: up, annotations: {a-b: c}}", "annotations.a-b: 'a-b' is not a name"),
+    "no unit": ("{alert: a, expr: up, for: 5}", "for: '5' is not a duration of Prometheus. Write it as 30s"),
+    "empty duration": ("{alert: a, expr: up, for: ''}", "'' is not a duration"),
+    "order of units": ("{alert: a, expr: up, for: 1m1h}", "'1m1h' is not a duration"),
+    "fraction": ("{alert: a, expr: up, for: 1.5h}", "'1.5h' is not a duration"),
+    "negative": ("{alert: a, expr: up, for: -5m}", "'-5m' is not a duration"),
+    "space": ("{alert: a, expr: up, for: '5m '}", "'5m ' is not a duration"),
+    "too long": ("{alert: a, expr: up, for: 293y}", "'293y' is longer than Prometheus can count"),
+    "far too long": (f"{{alert: a, expr: up, for: {'9' * 50}y}}", "is longer than Prometheus can count"),
+    "field": ("{alert: a, expr: up, label: {}}", "label: there is no such field. Did you mean 'labels'?"),
+    "open label": ('{alert: a, expr: up, labels: {x: "{{ $labels.foo"}}', "labels.x: '{{ $labels.foo' is not closed"),
+    "open annotation": (
+        '{alert: a, expr: up, annotations: {x: "{{ $value"}}',
+        "annotations.x: '{{ $value' is not closed",
+    ),
+    "text of labels": ("{alert: a, expr: up, labels: x}", "labels: a str has no names"),
+    "list as label": ("{alert: a, expr: up, labels: {x: [1]}}", r"labels.x: \['1'\] is no text"),
+    "twice": ("{alert: a, expr: up, expr: down}", "line 4: 'expr' is there twice"),
+    "no rule": ("up", "line 4, group 'g': rule 1: a str is no rule"),
+}
+BAD_FILES = {
+    "group twice": (
+        "groups:\n- {name: g, rules: [{alert: a, expr: up}]}\n- {name: g}\n",
+        "line 3: the group 'g' is there twice",
+    ),
+    "no group name": ("groups:\n- {rules: []}\n", "line 2, group 1: has no name"),
+    "field of the file": ("groups: []\ngroop: 1\n", "line 2, groop: there is no such field. Did you mean 'groups'?"),
+    "field of a group": (
+        "groups:\n- {name: a, inteval: 1m}\n",
+        "inteval: there is no such field. Did you mean 'interval'?",
+    ),
+    "limit": ("groups:\n- {name: a, limit: x}\n", "group 'a', limit: 'x' is not a whole number"),
+    "interval": ("groups:\n- {name: a, interval: 1x}\n", "group 'a', interval: '1x' is not a duration"),
+    "groups as text": ("groups: x\n", "line 1, groups: a str is no list of groups"),
+    "rules as text": ("groups:\n- {name: a, rules: x}\n", "rules: a str is no list of rules"),
+}
+
+
+@pytest.mark.parametrize("what", GOOD)
+def test_what_prometheus_loads_is_read(what: str) -> None:
+    assert 1 == len(_read(_file(GOOD[what]))[0].rules)
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_wrong_rule_is_refused_with_its_line(what: str) -> None:
+    rule, told = BAD[what]
+    with pytest.raises(BadRule, match=told.replace("$", r"\$").replace("{", r"\{")):
+        _read(_file(rule))
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_a_wrong_file_is_refused_with_its_line(what: str) -> None:
+    text, told = BAD_FILES[what]
+    with pytest.raises(BadRule, match=told):
+        _read(text)
+
+
+@needs_promtool
+def test_promtool_accepts_and_refuses_the_same(tmp_path: Path) -> None:
+    assert dict.fromkeys(GOOD, True) == {what: accepted(_file(rule), tmp_path) for what, rule in GOOD.items()}
+    wrong = {what: _file(rule) for what, (rule, _) in BAD.items()} | {
+        what: text for what, (text, _) in BAD_FILES.items()
+    }
+    assert dict.fromkeys(wrong, False) == {what: accepted(text, tmp_path) for what, text in wrong.items()}
+
+
+@pytest.mark.parametrize("raw", ["x", 5, None, {"groups": []}, [], {"groups": [{"name": "g"}]}])
+def test_no_rules_are_refused(raw: Any) -> None:
+    with pytest.raises(BadRule, match=r"is no rule file|there is no rule"):
+        read(raw)
+
+
+def test_without_lines_the_place_is_told_in_words() -> None:
+    with pytest.raises(BadRule, match=r"^shop\.yml, group 'g', rule 2 'b', for: '5' is not a duration"):
+        read(
+            {
+                "groups": [
+                    {"name": "g", "rules": [{"alert": "a", "expr": "up"}, {"alert": "b", "expr": "up", "for": 5}]}
+                ]
+            },
+            "shop.yml",
+        )
+
+
+def test_what_yaml_made_of_a_word_is_refused() -> None:
+    with pytest.raises(BadRule, match=r"labels\.on: True is no text. Put it in quotes"):
+        read([{"alert": "a", "expr": "up", "labels": {"on": True}}])
+
+
+# ── templates ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_template_names_labels() -> None:
+    text = '{{ $labels.ci }}/{{.Labels.job}}: {{ $labels.nothing }}{{ "{{" }} }} {{ $labels.__name__ }}'
+
+    assert "srv-1/db: {{ }} cpu" == expanded(text, {"ci": "srv-1", "job": "db", "__name__": "cpu"})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{{ $value }}", "'{{ $value }}' is not supported: each change of the value would be another alert"),
+        ("{{ .Value | humanize }}", "each change of the value would be another alert"),
+        ("{{ $labels.x | title }}", "'{{ $labels.x | title }}' is not supported in a label"),
+        ("{{- $labels.x -}}", "is not supported in a label"),
+        ("{{ $externalLabels.x }}", "Use {{ $labels.NAME }} only"),
+        ("{{ if true }}x{{ end }}", "'{{ if true }}' is not supported"),
+    ],
+)
+def test_other_templates_in_labels_are_refused_by_name(text: str, told: str) -> None:
+    with pytest.raises(BadRule) as raised:
+        _read(_file(yaml.safe_dump({"alert": "a", "expr": "up", "labels": {"x": text}}, default_flow_style=True)))
+
+    assert "line 4, group 'g', rule 1 'a', labels.x" == raised.value.where
+    assert told in str(raised.value)
+
+
+# ── out ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CPU = {"metric": "cpu", "op": ">", "value": 80}
+SAID = [
+    (CPU, "cpu > 80"),
+    ({**CPU, "agg": "last"}, "cpu > 80"),
+    ({**CPU, "agg": "avg", "over": "5m", "offset": "30m", "where": {"job": "x"}}, 'avg_over_time(cpu{job="x"}[5m] offset 30m) > 80'),
+    ({**CPU, "offset": "90s"}, "cpu offset 1m30s > 80"),
+    ({**CPU, "agg": "p95", "over": "1m"}, "quantile_over_time(0.95, cpu[1m]) > 80"),
+    ({**CPU, "agg": "p100", "over": "1m"}, "quantile_over_time(1, cpu[1m]) > 80"),
+    ({**CPU, "agg": "rate", "over": "1m"}, "rate(cpu[1m]) > 80"),
+    ({**CPU, "by": "ci", "reduce": "max"}, "max by (ci) (cpu) > 80"),
+    ({**CPU, "reduce": "sum"}, "sum by () (cpu) > 80"),
+    ({**CPU, "where": {"a": ["x.y", "", "b|c"], "d": 'q"\\'}}, r'cpu{a=~"x\\.y||b\\|c", d="q\"\\"} > 80'),
+    ({**CPU, "value": {"metric": "mem", "times": 2}}, "cpu > 2 * mem"),
+    ({**CPU, "value": -1.5}, "cpu > -1.5"),
+    ({**CPU, "value": float("-inf")}, "cpu > -Inf"),
+    ({**CPU, "value": 1e300}, "cpu > 1e+300"),
+    ({"metric": "on", "op": "==", "value": 0}, '{__name__="on"} == 0'),
+    ({"metric": "disk used", "op": "==", "value": 0, "where": {"a": "b"}}, '{__name__="disk used", a="b"} == 0'),
+    (
+        {"ratio": [{"metric": "a", "times": 2}, {"metric": "b", "times": 3}], "op": "<", "value": 0.1},
+        "2 * a / (3 * b) < 0.1",
+    ),
+    ({"any": [CPU, {"all": [CPU, CPU]}]}, "cpu > 80 or (cpu > 80 and cpu > 80)"),
+    ({"all": [{"not": CPU}, {"any": [CPU, CPU]}, CPU]}, "(cpu > 80 or cpu > 80) and cpu > 80 unless cpu > 80"),
+    ({"any": [CPU]}, "cpu > 80"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("when", "text"), SAID)
+def test_a_condition_is_said_in_promql(when: dict[str, Any], text: str) -> None:
+    (group,) = yaml.safe_load(to_prometheus({"when": when}))["groups"]
+
+    assert [{"alert": "rule-1", "expr": text}] == group["rules"]
+
+
+@needs_promtool
+def test_promtool_accepts_what_is_written(tmp_path: Path) -> None:
+    assert accepted(to_prometheus([{"when": when} for when, _ in SAID]), tmp_path)
+
+
+def test_durations_labels_and_groups_are_written() -> None:
+    rules = [
+        {"id": "a", "when": CPU, "for": "90s", "keep_firing_for": "1d", "labels": {"x": "{{ $value }} {{{"}},
+        {"id": "b", "when": CPU, "every": "30s"},
+        {"id": "c", "when": CPU},
+    ]
+    text = to_prometheus(rules, group="shop")
+
+    assert {
+        "groups": [
+            {
+                "name": "shop",
+                "rules": [
+                    {
+                        "alert": "a",
+                        "expr": "cpu > 80",
+                        "for": "1m30s",
+                        "keep_firing_for": "1d",
+                        "labels": {"x": '{{"{{"}} $value }} {{"{{"}}{'},
+                    },
+                    {"alert": "c", "expr": "cpu > 80"},
+                ],
+            },
+            {"name": "shop-30s", "interval": "30s", "rules": [{"alert": "b", "expr": "cpu > 80"}]},
+        ]
+    } == yaml.safe_load(text)
+    assert "{{ $value }} {{{" == expanded(_read(text)[0].rules[0].labels["x"], {})
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"when": {**CPU, "where": {"a-b": "x"}}}, "rule 'rule-1': 'a-b' is not a name that a label has"),
+        ({"when": {**CPU, "where": {"__name__": "x"}}}, "'__name__' is not a name that a label has"),
+        ({"when": {**CPU, "where": {"a": []}}}, "'where: a' allows no text"),
+        ({"when": {**CPU, "by": ["a b"], "reduce": "max"}}, "'a b' is not a name that a label has"),
+        ({"when": {**CPU, "agg": "avg", "over": timedelta(microseconds=1500)}}, "finer than a millisecond"),
+        ({"when": CPU, "for": timedelta(microseconds=1500)}, "finer than a millisecond"),
+        (
+            {"sequence": {"steps": [{"type": "a"}, {"type": "b"}], "within": "1m"}},
+            "'sequence' cannot be said in PromQL",
+        ),
+        ({"when": CPU, "labels": {"a-b": "x"}}, "rule 'rule-1', labels: 'a-b' is not a name for a label"),
+        ({"when": CPU, "labels": {"alertname": "x"}}, "Prometheus makes 'alertname' the id of the rule"),
+    ],
+)
+def test_what_prometheus_has_no_words_for_is_refused(rule: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadRule, match=told):
+        to_prometheus(load(rule))

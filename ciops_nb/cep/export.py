@@ -6,7 +6,7 @@ import math
 import re
 from datetime import timedelta
 
-from ciops_nb.cep.conditions import AllOf, AnyOf, Condition, Metric, Not, Operand, Ratio
+from ciops_nb.cep.conditions import AllOf, AnyOf, Condition, Metric, Not, Operand, Promql, Ratio
 from ciops_nb.cep.fields import Piece
 from ciops_nb.errors import BadRule
 
@@ -56,6 +56,8 @@ def expression(condition: Condition, place: str) -> str:
         under = _operand(below, place)
         under = f"({under})" if below.times != 1.0 else under
         return f"{_operand(above, place)} / {under} {condition.op} {_value(condition, place)}"
+    if isinstance(condition, Promql):
+        return condition.promql
     if isinstance(condition, AnyOf):
         return " or ".join(_inner(part, place) for part in condition.any)
     assert isinstance(condition, AllOf)
@@ -76,7 +78,7 @@ def check_said(piece: Piece, known: tuple[str, ...], place: str) -> None:
 
 def _inner(part: Condition, place: str) -> str:
     text = expression(part, place)
-    return f"({text})" if isinstance(part, (AllOf, AnyOf)) else text
+    return f"({text})" if isinstance(part, (AllOf, AnyOf, Promql)) else text
 
 
 def _value(part: Metric | Ratio, place: str) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from ciops_nb.cep.events import Events
 from ciops_nb.cep.samples import Samples
 from ciops_nb.errors import BadParameter
 
-__all__ = ["event_rows", "finder", "metric_rows", "moments", "relation_rows"]
+__all__ = ["event_rows", "measured", "metric_rows", "moments", "relation_rows"]
 
 _NOT_LABELS = ("ts", "metric", "value", "stale")
 _NUMBER = "metric"  # the column that numbers the series of one metric: any name of a label could be there too
@@ -106,23 +105,10 @@ def moments(column: pl.Series, zone: tzinfo, frame: str) -> pl.Series:
     raise BadParameter(frame, f"{name}: {column.dtype}", "is not a column of times", "Give datetimes in UTC")
 
 
-def finder(rows: pl.DataFrame) -> Callable[[str, dict[str, tuple[str, ...]]], Samples]:
-    """Samples by metric and ``where``, read from the rows of ``metric_rows`` once for each."""
+def measured(rows: pl.DataFrame) -> Callable[[str], Samples]:
+    """The samples of a metric, read from the rows of ``metric_rows`` once."""
     names = [name for name in rows.columns if name not in _NOT_LABELS]
-    whole: dict[str, Samples] = {}
-    chosen: dict[tuple[str, str], Samples] = {}
-
-    def find(metric: str, where: dict[str, tuple[str, ...]]) -> Samples:
-        if metric not in whole:
-            whole[metric] = _samples(rows.filter(pl.col("metric") == metric), metric, names)
-        if not where:
-            return whole[metric]
-        key = (metric, json.dumps(where, sort_keys=True))
-        if key not in chosen:
-            chosen[key] = _chosen(whole[metric], where)
-        return chosen[key]
-
-    return find
+    return functools.cache(lambda metric: _samples(rows.filter(pl.col("metric") == metric), metric, names))
 
 
 def _samples(rows: pl.DataFrame, metric: str, names: list[str]) -> Samples:
@@ -147,18 +133,4 @@ def _samples(rows: pl.DataFrame, metric: str, names: list[str]) -> Samples:
         kept["ts"].to_numpy(),
         kept["value"].fill_null(float("nan")).to_numpy(),
         kept["stale"].to_numpy(),
-    )
-
-
-def _chosen(samples: Samples, where: dict[str, tuple[str, ...]]) -> Samples:
-    met = [all(dict(labels).get(name, "") in texts for name, texts in where.items()) for labels in samples.labels]
-    place = np.cumsum(met, dtype=np.int64) - 1
-    kept = np.array(met, dtype=np.bool_)[samples.series] if met else np.zeros(0, dtype=np.bool_)
-    return Samples(
-        samples.metric,
-        tuple(labels for labels, wanted in zip(samples.labels, met, strict=True) if wanted),
-        place[samples.series[kept]],
-        samples.ts[kept],
-        samples.value[kept],
-        samples.stale[kept],
     )

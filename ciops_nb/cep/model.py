@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from ciops_nb.cep.conditions import AnyCondition, Condition, Not, Read
 from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Name, Parts, Piece
 from ciops_nb.cep.patterns import Pattern, Schedule, Sequence
+from ciops_nb.cep.templates import check_template, expanded
 
 __all__ = ["Rule"]
 
@@ -30,7 +31,10 @@ class Rule(Piece):
         for_: How long it has to hold before it fires (``for`` in YAML).
         keep_firing_for: How long it goes on firing after the condition no longer holds.
         every: How often it is evaluated; None is as often as the replay says.
-        labels: Labels of its alerts, over those of the series.
+        labels: Labels of its alerts, over those of the series; ``{{ $labels.NAME }}`` stands for a label of the series.
+        annotations: Texts for whoever reads the rule; they mean nothing here.
+        record: The metric that its values are recorded as. It then makes no alerts; later rules see what it recorded at
+            the same tick, earlier ones at the next.
     """
 
     PARTS: ClassVar[Parts] = {"when": Condition, "sequence": Sequence, "schedule": Schedule}
@@ -44,6 +48,8 @@ class Rule(Piece):
     keep_firing_for: Hold = timedelta(0)
     every: Duration | None = None
     labels: LabelTexts = Field(default_factory=dict)
+    annotations: dict[Name, str] = Field(default_factory=dict)
+    record: Name | None = None
 
     @model_validator(mode="after")
     def _holds(self) -> Rule:
@@ -56,6 +62,10 @@ class Rule(Piece):
         if self.pattern is not None and timed:
             name = timed[0].removesuffix("_")
             raise ValueError(f"has {name!r} beside a pattern. A pattern is found when it happens, not at ticks")
+        if self.record is not None and (self.pattern is not None or self.for_ or self.keep_firing_for):
+            raise ValueError("'record' makes no alerts. Leave out 'for', 'keep_firing_for' and patterns")
+        for text in self.labels.values() if self.record is None else ():
+            check_template(text)
         return self
 
     def plain(self) -> dict[str, Any]:
@@ -72,7 +82,10 @@ class Rule(Piece):
 
     def labelled(self, series: dict[str, str]) -> dict[str, str]:
         """The labels of an alert of a series; a label that is empty takes that of the series away."""
-        return {name: text for name, text in (series | self.labels).items() if text}
+        own = self.labels
+        if self.record is None:
+            own = {name: expanded(text, series) for name, text in own.items()}
+        return {name: text for name, text in (series | own).items() if text}
 
     def reads(self) -> Iterator[Read]:
         """The data that it needs, in the order of writing."""

@@ -13,15 +13,18 @@ from datetime import timedelta
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
+from ciops_nb.cep.conditions import Promql
 from ciops_nb.cep.export import LABEL_NAME, METRIC_NAME, check_said, duration, expression
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.reading import load
+from ciops_nb.cep.templates import check_closed, check_template
 from ciops_nb.cep.yamltext import Lines
 from ciops_nb.errors import BadRule
 from ciops_nb.estate.names import nearest
 
-__all__ = ["PrometheusGroup", "PrometheusRule", "expanded", "read", "to_prometheus"]
+__all__ = ["PrometheusGroup", "PrometheusRule", "imported", "read", "to_prometheus"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class PrometheusRule:
         alert, record: Its name, as an alerting or as a recording rule; the other is None.
         expr: PromQL, not parsed.
         for_, keep_firing_for: Nothing where not given.
-        labels: Of alerting rules with templates, for ``expanded``; an empty text takes the label away.
+        labels: Of alerting rules with templates, see ``templates``; an empty text takes the label away.
         annotations: As they are written.
         place: Where it stands, for errors.
     """
@@ -189,9 +192,9 @@ def _rule(raw: Any, place: _Place, number: int, outer: dict[str, str]) -> Promet
             raise place.field("record").wrong(f"{record!r} is not a name for a metric", "Use letters, digits, _ and :")
     else:
         for label, text in labels.items():
-            _template(text, str(place.inner("labels", label, told=f", labels.{label}")))
+            check_template(text, str(place.inner("labels", label, told=f", labels.{label}")))
         for label, text in annotations.items():
-            _check_closed(text, str(place.inner("annotations", label, told=f", annotations.{label}")))
+            check_closed(text, str(place.inner("annotations", label, told=f", annotations.{label}")))
     merged = outer | labels
     return PrometheusRule(alert or None, record or None, expr, for_, keep, merged, annotations, str(place))
 
@@ -254,51 +257,35 @@ def _length(raw: Mapping[Any, Any], field: str, place: _Place) -> timedelta | No
     return found
 
 
-# ── templates ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_LABEL_OR_TEXT = re.compile(r'\s*(?:(?:\$labels|\.Labels)\.([a-zA-Z_][a-zA-Z0-9_]*)|"([^"\\\n]*)")\s*')
-
-
-def expanded(text: str, labels: Mapping[str, str]) -> str:
-    """A label of an alerting rule, for an alert of a series with *labels* (``__name__`` among them if it has one).
-
-    Raises:
-        BadRule: the template does something else than name labels.
-    """
-    return "".join(part if isinstance(part, str) else labels.get(part[0], "") for part in _template(text, "a template"))
+def imported(raw: Any, lines: Lines) -> list[Rule]:
+    """The rules of a rule file of Prometheus, in its order, with their expressions as conditions."""
+    rules = []
+    for group in read(raw, lines=lines):
+        for told, given in (("limit", group.limit), ("query_offset", group.query_offset)):
+            if given:
+                raise BadRule(f"group {group.name!r}, {told}", f"{told!r} is not supported", "Leave it out")
+        rules += [_imported(rule, group) for rule in group.rules]
+    return rules
 
 
-def _template(text: str, place: str) -> list[str | tuple[str]]:
-    """*text* in parts: texts as they are, and the names of labels."""
-    found: list[str | tuple[str]] = []
-    end = 0
-    while (begin := text.find("{{", end)) >= 0:
-        found.append(text[end:begin])
-        end = _closed(text, begin, place)
-        action = _LABEL_OR_TEXT.fullmatch(text[begin + 2 : end - 2])
-        if action is None:
-            told = text[begin:end]
-            if "$value" in told or ".Value" in told:
-                raise BadRule(
-                    place, f"{told!r} is not supported: each change of the value would be another alert",
-                    "Put the value into an annotation",
-                )  # fmt: skip
-            raise BadRule(place, f"{told!r} is not supported in a label", "Use {{ $labels.NAME }} only")
-        found.append((action[1],) if action[1] else action[2])
-    return [*found, text[end:]]
-
-
-def _closed(text: str, begin: int, place: str) -> int:
-    end = text.find("}}", begin)
-    if end < 0:
-        raise BadRule(place, f"{text[begin : begin + 40]!r} is not closed", "Write }} where the template ends")
-    return end + 2
-
-
-def _check_closed(text: str, place: str) -> None:
-    end = 0
-    while (begin := text.find("{{", end)) >= 0:
-        end = _closed(text, begin, place)
+def _imported(rule: PrometheusRule, group: PrometheusGroup) -> Rule:
+    try:
+        when = Promql(promql=rule.expr)
+    except ValidationError as failed:
+        told = failed.errors(include_url=False)[0].get("ctx", {}).get("error")
+        if not isinstance(told, BadRule):
+            raise BadRule(f"{rule.place}, expr", "is empty", "Write an expression") from None
+        raise BadRule(f"{rule.place}, {told.where}", told.problem, told.hint) from None
+    return Rule(
+        id=rule.name,
+        when=when,
+        for_=rule.for_,
+        keep_firing_for=rule.keep_firing_for,
+        every=group.interval,
+        labels=rule.labels,
+        annotations=rule.annotations,
+        record=rule.record,
+    )
 
 
 # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -342,13 +329,18 @@ def as_yaml(value: Any) -> str:
 def _written(rule: Rule, place: str) -> dict[str, Any]:
     check_said(rule, _SAID, place)
     assert rule.when is not None
-    written: dict[str, Any] = {"alert": rule.id, "expr": expression(rule.when, place)}
+    if rule.when is None:
+        raise BadRule(place, "a pattern cannot be said in PromQL", "Leave this rule out of the export")
+    written: dict[str, Any] = {"alert": rule.id} if rule.record is None else {"record": rule.record}
+    written["expr"] = expression(rule.when, place)
     if rule.for_:
         written["for"] = duration(rule.for_, place)
     if rule.keep_firing_for:
         written["keep_firing_for"] = duration(rule.keep_firing_for, place)
     if rule.labels:
-        written["labels"] = {_label(name, place): _untemplated(text) for name, text in rule.labels.items()}
+        written["labels"] = {_label(name, place): text for name, text in rule.labels.items()}
+    if rule.annotations:
+        written["annotations"] = dict(rule.annotations)
     return written
 
 
@@ -358,8 +350,3 @@ def _label(name: str, place: str) -> str:
     if name == "alertname":
         raise BadRule(f"{place}, labels", "Prometheus makes 'alertname' the id of the rule", "Use another name")
     return name
-
-
-def _untemplated(text: str) -> str:
-    """*text* so that the templates of Prometheus give it back."""
-    return text.replace("{{", '{{"{{"}}')

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from ciops_nb.cep.conditions import KINDS, Condition
+from ciops_nb.cep.conditions import KINDS, Condition, Promql
 from ciops_nb.cep.fields import Piece
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.yamltext import DEEPEST, Lines, parsed
@@ -27,19 +27,27 @@ def load(path_or_text: Any, format: str = "yaml") -> list[Rule]:  # noqa: A002  
     Args:
         path_or_text: YAML text, the path of a YAML file (a Path, or a text that ends in .yaml or .yml), a dict, a Rule,
             or a list of dicts and Rules.
-        format: ``yaml``.
+        format: ``yaml``, or ``prometheus`` for rule files of Prometheus (``groups``, one group, or a list of rules).
 
     Returns:
-        The rules, each with an id.
+        The rules, each with an id. Those of Prometheus are called like their alert or the metric that they record, so
+        that several may have the same one.
 
     Raises:
         BadRule: the text cannot be read, or a rule cannot be meant or is not supported; it says where.
     """
-    if format in ("prometheus", "sigma"):
+    if format == "sigma":
         raise BadRule(f"format={format!r}", "is not supported yet", "Write the rule as YAML, format='yaml'")
-    if format != "yaml":
-        raise BadParameter("format", format, "is not a format of rules", "Use yaml")
-    raw, lines = parsed(path_or_text) if isinstance(path_or_text, (str, Path)) else (path_or_text, Lines())
+    if format not in ("yaml", "prometheus"):
+        raise BadParameter("format", format, "is not a format of rules", "Use yaml, prometheus or sigma")
+    prometheus = format == "prometheus"
+    raw, lines = (
+        parsed(path_or_text, texts=prometheus) if isinstance(path_or_text, (str, Path)) else (path_or_text, Lines())
+    )
+    if prometheus:
+        from ciops_nb.cep.prometheus import imported
+
+        return imported(raw, lines)
     several = isinstance(raw, (list, tuple))
     listed = raw if several else [raw]
     if not several and not isinstance(raw, (Rule, Mapping)):
@@ -57,6 +65,8 @@ def load(path_or_text: Any, format: str = "yaml") -> list[Rule]:  # noqa: A002  
 def _check_ids(rules: list[Rule]) -> None:
     places: dict[str | None, int] = {}
     for number, rule in enumerate(rules, start=1):
+        if rule.record is not None or isinstance(rule.when, Promql):
+            continue  # as in a rule file of Prometheus, where several rules may have one name
         if rule.id in places:
             raise BadRule(
                 f"rule {number} {rule.id!r}, id", f"is the id of rule {places[rule.id]} too", "Give each its own"
@@ -192,6 +202,9 @@ def _problem(error: Any) -> tuple[str, str]:
     if kind == "missing":
         return "is missing", "Write it beside the others"
     if kind == "value_error":
+        told = error["ctx"]["error"]
+        if isinstance(told, BadRule):
+            return f"{told.where}: {told.problem}", told.hint
         problem, _, hint = str(error["ctx"]["error"]).partition(". ")
         return problem, hint
     if kind == "literal_error":

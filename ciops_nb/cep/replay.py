@@ -11,11 +11,13 @@ import polars as pl
 
 from ciops_nb.cep.alerts import Alerts, alerts
 from ciops_nb.cep.answer import SCHEMA, found_rows, label_text, owner
-from ciops_nb.cep.frames import event_rows, finder, metric_rows, relation_rows
+from ciops_nb.cep.frames import event_rows, measured, metric_rows, relation_rows
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import Part, Sources
 from ciops_nb.cep.reading import load
+from ciops_nb.cep.recording import recorded, running_order
 from ciops_nb.cep.samples import Grid, Ints, Labels
+from ciops_nb.cep.store import Reader, Store
 from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
 from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
@@ -83,17 +85,23 @@ def replay(
     if last < first:
         raise BadTimeRange("end", end, f"is before the start {format_time(first)}", "Give a later end")
     step, seen_for = parse_duration(every), _lookback(lookback)
-    find, occurred, related = (
-        finder(metric_rows(metrics, zone)),
-        event_rows(events, zone),
-        relation_rows(relations, zone),
-    )
+    rows = metric_rows(metrics, zone)
+    store = Store(measured(rows), rows["metric"].unique())
+    occurred, related = event_rows(events, zone), relation_rows(relations, zone)
 
-    def world(rule: Rule) -> World:
-        grid = _grid(first, last, rule.every or step)
-        return World(find, occurred, related, grid, seen_for, zone, micros(first), micros(last))
+    def world(place: int) -> World:
+        grid, seen = _grid(first, last, read[place].every or step), Reader(store, place)
+        return World(seen.find, seen.matching, occurred, related, grid, seen_for, zone, micros(first), micros(last))
 
-    return pl.concat([pl.DataFrame(schema=SCHEMA), *(_replayed(rule, world(rule)) for rule in read)])
+    found = {}
+    for place in running_order(read):
+        rule, judged = read[place], world(place)
+        if rule.record is None:
+            found[place] = _replayed(rule, judged)
+        else:
+            assert rule.when is not None
+            store.record(recorded(rule, rule.when.part(judged), judged.grid), place)
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *(found[place] for place in sorted(found))])
 
 
 def _lookback(asked: Any) -> Callable[[str], timedelta]:

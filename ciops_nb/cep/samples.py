@@ -8,6 +8,7 @@ a window can therefore not change its last bit, and comparing with a threshold i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -48,7 +49,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of one metric, by series and then time; *labels* is indexed by series."""
+    """The samples of one metric, by series and then time; *labels* is indexed by series.
+
+    Those that are *late* are seen only after the tick at whose time they stand.
+    """
 
     metric: str
     labels: tuple[Labels, ...]
@@ -56,25 +60,37 @@ class Samples:
     ts: Ints
     value: Floats
     stale: Bools
+    late: bool = False
 
     @cached_property
     def real(self) -> Samples:
         """Without the markers that a series ended: what a window is made of."""
-        if not self.stale.any():
+        return self._kept(~self.stale, self.labels, self.series) if self.stale.any() else self
+
+    def of(self, met: Sequence[bool]) -> Samples:
+        """Those of the series that are *met*."""
+        if all(met):
             return self
-        kept = ~self.stale
-        return Samples(self.metric, self.labels, self.series[kept], self.ts[kept], self.value[kept], self.stale[kept])
+        flags = np.array(met, dtype=np.bool_)
+        labels = tuple(labels for labels, wanted in zip(self.labels, met, strict=True) if wanted)
+        return self._kept(flags[self.series], labels, (np.cumsum(flags, dtype=np.int64) - 1)[self.series])
+
+    def _kept(self, kept: Bools, labels: tuple[Labels, ...], series: Ints) -> Samples:
+        return Samples(self.metric, labels, series[kept], self.ts[kept], self.value[kept], self.stale[kept], self.late)
 
 
 class Seen:
-    """Which samples each tick sees: those of its window of *over*, moved *offset* into the past."""
+    """Which samples each tick sees: those of its window of *over*, moved *offset* into the past.
 
-    def __init__(self, samples: Samples, grid: Grid, over: int, offset: int) -> None:
+    A window is open on the left: what is as old as it is long has left it, unless it is *closed*.
+    """
+
+    def __init__(self, samples: Samples, grid: Grid, over: int, offset: int, *, closed: bool = False) -> None:
         self.samples, self.grid, self.over = samples, grid, over
         self.ts = samples.ts + offset  # as if they had happened later: the ticks stay
         base = samples.series * (grid.count + 1)
-        self._enter = base + grid.first_at(self.ts)
-        self._leave = base + grid.first_at(self.ts + over)
+        self._enter = base + grid.first_at(self.ts + samples.late)
+        self._leave = base + grid.first_at(self.ts + over + closed)
 
     def bounds(self, series: Ints, ticks: Ints) -> tuple[Ints, Ints]:
         """The samples of each pair of series and tick: those from the first number up to before the second."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from ciops_nb.cep.events import Events
 from ciops_nb.cep.samples import Grid, Samples
 
+if TYPE_CHECKING:
+    from ciops_nb.cep.promql import Matcher
+
 __all__ = ["World", "micros_of"]
 
 Find = Callable[[str, dict[str, tuple[str, ...]]], Samples]
+Matching = Callable[[Sequence["Matcher"]], Sequence[Samples]]
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class World:
 
     Attributes:
         find: Gets the samples of a metric and a ``where``.
+        matching: Gets the samples of every metric whose name fits matchers of PromQL.
         events: All events, those before the first tick and after the last one too.
         relations: src (which depends on), dst, rel, valid_from, valid_to (microseconds since 1970; null is for ever).
         grid: The ticks.
@@ -32,6 +38,7 @@ class World:
     """
 
     find: Find
+    matching: Matching
     events: Events
     relations: pl.DataFrame
     grid: Grid

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from ciops_nb.cep import load
-from ciops_nb.cep.prometheus import expanded, read, to_prometheus
+from ciops_nb.cep.prometheus import read, to_prometheus
+from ciops_nb.cep.templates import expanded
 from ciops_nb.cep.yamltext import parsed
 from ciops_nb.errors import BadRule
 from tests.cep.cases import case, case_names, needs_cases
@@ -312,7 +313,7 @@ def test_promtool_accepts_what_is_written(tmp_path: Path) -> None:
 
 def test_durations_labels_and_groups_are_written() -> None:
     rules = [
-        {"id": "a", "when": CPU, "for": "90s", "keep_firing_for": "1d", "labels": {"x": "{{ $value }} {{{"}},
+        {"id": "a", "when": CPU, "for": "90s", "keep_firing_for": "1d", "labels": {"x": '{{"{{"}} {{ $labels.ci }}'}},
         {"id": "b", "when": CPU, "every": "30s"},
         {"id": "c", "when": CPU},
     ]
@@ -328,7 +329,7 @@ def test_durations_labels_and_groups_are_written() -> None:
                         "expr": "cpu > 80",
                         "for": "1m30s",
                         "keep_firing_for": "1d",
-                        "labels": {"x": '{{"{{"}} $value }} {{"{{"}}{'},
+                        "labels": {"x": '{{"{{"}} {{ $labels.ci }}'},
                     },
                     {"alert": "c", "expr": "cpu > 80"},
                 ],
@@ -336,7 +337,7 @@ def test_durations_labels_and_groups_are_written() -> None:
             {"name": "shop-30s", "interval": "30s", "rules": [{"alert": "b", "expr": "cpu > 80"}]},
         ]
     } == yaml.safe_load(text)
-    assert "{{ $value }} {{{" == expanded(_read(text)[0].rules[0].labels["x"], {})
+    assert "{{ a" == expanded(_read(text)[0].rules[0].labels["x"], {"ci": "a"})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.cep.oracle.rules import random_rule
 
 T0 = datetime(2026, 3, 1, 0, 0, 7, tzinfo=UTC)
 END = T0 + timedelta(minutes=6)
-RULE = {"id": "hot", "when": {"metric": "cpu", "op": ">", "value": 80}, "for": "1m", "labels": {"x": "{{y}}"}}
+RULE = {"id": "hot", "when": {"metric": "cpu", "op": ">", "value": 80}, "for": "1m", "labels": {"x": "y}}"}}
 
 
 def samples(*values: float | None, first: int = 0, every: float = 60) -> pl.DataFrame:
@@ -57,7 +57,7 @@ def test_samples_and_the_alerts_around_each_change_are_written() -> None:
     assert (["rules.yml"], "1m") == (test["rule_files"], test["evaluation_interval"])
     assert "1m" == one["interval"]
     assert [{"series": 'cpu{ci="srv \\"1\\""}', "values": "70 90 95 NaN stale Inf 1.5"}] == one["input_series"]
-    alert = [{"exp_labels": {"ci": 'srv "1"', "x": "{{y}}"}}]
+    alert = [{"exp_labels": {"ci": 'srv "1"', "x": "y}}"}}]
     told = {each["eval_time"]: each["exp_alerts"] for each in one["alert_rule_test"]}
     assert {"0s": [], "1m": [], "2m": alert, "3m": [], "4m": [], "5m": [], "6m": []} == told
     *pending, counted = one["promql_expr_test"]
@@ -66,8 +66,8 @@ def test_samples_and_the_alerts_around_each_change_are_written() -> None:
         "expr": 'count_over_time(ALERTS{alertname="hot"}[6m1ms])',
         "eval_time": "6m",
         "exp_samples": [
-            {"labels": '{alertname="hot", alertstate="pending", ci="srv \\"1\\"", x="{{y}}"}', "value": 2},
-            {"labels": '{alertname="hot", alertstate="firing", ci="srv \\"1\\"", x="{{y}}"}', "value": 1},
+            {"labels": '{alertname="hot", alertstate="pending", ci="srv \\"1\\"", x="y}}"}', "value": 2},
+            {"labels": '{alertname="hot", alertstate="firing", ci="srv \\"1\\"", x="y}}"}', "value": 1},
         ],
     } == counted
 

@@ -4,6 +4,7 @@ from ciops_nb.cep.conditions.base import AnyCondition, Condition, Read
 from ciops_nb.cep.conditions.baseline import Baseline
 from ciops_nb.cep.conditions.logic import AllOf, AnyOf, Not
 from ciops_nb.cep.conditions.metric import Metric, Operand, Ratio
+from ciops_nb.cep.conditions.promql import Promql
 
 __all__ = [
     "KINDS",
@@ -15,8 +16,11 @@ __all__ = [
     "Metric",
     "Not",
     "Operand",
+    "Promql",
     "Ratio",
     "Read",
 ]
 
-KINDS: dict[str, type[Condition]] = {model.KIND: model for model in (Metric, Ratio, Baseline, AllOf, AnyOf, Not)}
+KINDS: dict[str, type[Condition]] = {
+    model.KIND: model for model in (Metric, Ratio, Baseline, Promql, AllOf, AnyOf, Not)
+}

@@ -14,17 +14,29 @@ from ciops_nb.cep.fields import Piece
 from ciops_nb.cep.parts import Part
 from ciops_nb.cep.world import World
 
-__all__ = ["AnyCondition", "Condition", "Read"]
+__all__ = ["EVER", "AnyCondition", "Condition", "Read"]
+
+EVER = timedelta(days=36_525)
+"""As far as any data reaches."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """A use of data: of which metric (None: of any), and how far before a tick (None: as far as the look-back)."""
+    """A use of data.
+
+    Attributes:
+        table: Which table.
+        metric: Which metric, None for any.
+        back: How far before a tick less *offset*, None for as far as the look-back.
+        offset: How far before a tick what it sees ends.
+        ahead: How far after a tick.
+    """
 
     table: Literal["metric", "event", "relation"]
     metric: str | None = None
     back: timedelta | None = None
     offset: timedelta = timedelta(0)
+    ahead: timedelta = timedelta(0)
 
 
 class Condition(Piece):

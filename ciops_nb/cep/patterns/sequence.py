@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from collections.abc import Sequence as Several
-from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -14,7 +13,7 @@ from pydantic import Field, StrictFloat, model_validator
 
 from ciops_nb.cep import sequence
 from ciops_nb.cep.answer import evidence_lists, found_rows, owner
-from ciops_nb.cep.conditions.base import Read
+from ciops_nb.cep.conditions.base import EVER, Read
 from ciops_nb.cep.conditions.event import EventFilter
 from ciops_nb.cep.conditions.metric import Op
 from ciops_nb.cep.events import Events, keyed
@@ -168,7 +167,7 @@ class Sequence(Pattern):
         )
 
     def reads(self) -> Iterator[Read]:
-        back = self.within or timedelta.max
+        back = self.within or EVER
         for step in self.steps:
             if step.metric is not None:
                 yield Read("metric", step.metric, back)

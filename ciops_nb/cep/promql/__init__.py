@@ -2,7 +2,7 @@
 
 ``parse`` reads an expression, ``compiled`` makes of it a part that gives values at ticks, ``names`` and ``needs`` say
 what it reads. The library reads the text; what the words mean is written here, after Prometheus: left-open ranges as of
-version 3, arithmetic as of 2.42.
+version 3 (but for subqueries, which see their oldest point as in 2.42), arithmetic as of 2.42.
 """
 
 from ciops_nb.cep.promql.compiling import Find, Need, compiled, exact, names, needs

@@ -26,19 +26,7 @@ def fitting(samples: Samples, matchers: Sequence[Matcher]) -> Samples:
             distinct = sorted(set(texts))
             accepted = dict(zip(distinct, one.accepts(distinct), strict=True))
             met &= np.array([accepted[text] for text in texts], dtype=np.bool_)
-    if met.all():
-        return samples
-    kept = met[samples.series]
-    place = np.cumsum(met) - 1
-    labels = tuple(labels for labels, wanted in zip(samples.labels, met.tolist(), strict=True) if wanted)
-    return Samples(
-        samples.metric,
-        labels,
-        place[samples.series[kept]],
-        samples.ts[kept],
-        samples.value[kept],
-        samples.stale[kept],
-    )
+    return samples.of(met.tolist())
 
 
 def _named(samples: Samples) -> list[Labels]:

@@ -7,17 +7,34 @@ colour says, a shape or a word says too. An empty answer gives a figure that say
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from ciops_nb.errors import BadParameter
-from ciops_nb.estate.times import parse_time
 from ciops_nb.views.layout import focus_of, impact_of, layered, layers, reached
+from ciops_nb.views.sheet import (
+    EM,
+    WIDTH,
+    Legend,
+    amount,
+    blank_sheet,
+    clock,
+    in_days,
+    marker_sample,
+    moment_of,
+    nothing,
+    padded,
+    rows_of,
+    span_text,
+    time_axis,
+    unit_of,
+    width_of,
+    window_of,
+)
 from ciops_nb.views.svg import Palette, palette, shorten, styled, text_columns, to_svg, visible
 
 if TYPE_CHECKING:
@@ -36,97 +53,6 @@ EMPTY = {
 
 Place: TypeAlias = tuple[float, float]
 Marked: TypeAlias = Mapping[str, str] | Iterable[str] | None
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-WIDTH = 11.0  # inches: a page of a report
-_EM = 0.0086  # inches: width of a column of text at 1 pt in DejaVu Sans, with a little air
-
-
-def _wide(text: str, points: float) -> float:
-    """About how many inches wide *text* is."""
-    return text_columns(text) * points * _EM
-
-
-def _figure(width: float, height: float, colours: Palette) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure((width, height), facecolor=colours.surface, edgecolor=colours.surface)
-
-
-def _sheet(width: float, height: float, colours: Palette) -> tuple[Figure, Axes]:
-    """A figure with one invisible pair of axes whose unit is the inch."""
-    figure = _figure(width, height, colours)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
-    return figure, axes
-
-
-def _nothing(text: str, colours: Palette) -> Figure:
-    figure, axes = _sheet(7, 1.1, colours)
-    axes.text(3.5, 0.55, text, ha="center", va="center", fontsize=10, color=colours.muted)
-    return figure
-
-
-# --- legends --------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Legend:
-    """Entries side by side, broken into lines: a sample, then a word; below them whole sentences."""
-
-    width: float
-    entries: list[tuple[str, float, Callable[[Axes, float, float], None]]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    pitch: float = 0.2
-
-    def add(self, text: str, draw: Callable[[Axes, float, float], None], wide: float = 0.16) -> None:
-        self.entries.append((visible(text), wide, draw))
-
-    def add_line(self, text: str, colour: str, dashes: Any, width: float, arrow: bool = False) -> None:
-        self.add(text, _line_sample(colour, dashes, width, arrow), 0.34)
-
-    def _places(self) -> list[tuple[float, int]]:
-        places, x, line = [], 0.0, 0
-        for text, wide, _ in self.entries:
-            needed = wide + 0.1 + _wide(text, 7.5) + 0.18
-            if x and x + needed > self.width:
-                x, line = 0.0, line + 1
-            places.append((x, line))
-            x += needed
-        return places
-
-    def height(self) -> float:
-        lines = self._places()[-1][1] + 1 if self.entries else 0
-        return self.pitch * (lines + len(self.notes)) + 0.1
-
-    def draw(self, axes: Axes, left: float, top: float, colours: Palette) -> None:
-        line = -1
-        for (text, wide, sample), (x, line) in zip(self.entries, self._places(), strict=True):
-            y = top - self.pitch * (line + 0.5)
-            sample(axes, left + x + wide / 2, y)
-            axes.text(left + x + wide + 0.1, y, text, fontsize=7.5, color=colours.muted, va="center_baseline")
-        for i, note in enumerate(self.notes):
-            y = top - self.pitch * (line + i + 1.5)
-            axes.text(left, y, note, fontsize=7.5, color=colours.muted, va="center_baseline")
-
-
-def _marker_sample(marker: str, face: str, edge: str, size: float = 38) -> Callable[[Axes, float, float], None]:
-    def draw(axes: Axes, x: float, y: float) -> None:
-        axes.scatter([x], [y], s=size, marker=marker, facecolors=face, edgecolors=edge, linewidths=1, zorder=5)
-
-    return draw
-
-
-def _line_sample(colour: str, dashes: Any, width: float, arrow: bool = False) -> Callable[[Axes, float, float], None]:
-    def draw(axes: Axes, x: float, y: float) -> None:
-        axes.plot([x - 0.17, x + 0.17], [y, y], color=colour, linestyle=dashes, linewidth=width)
-        if arrow:
-            axes.scatter([x + 0.15], [y], s=18, marker=">", color=colour, linewidths=0)
-
-    return draw
-
 
 # --- topology -------------------------------------------------------------------------------------------------------
 
@@ -168,7 +94,7 @@ def topology(
     """
     colours = palette(theme)
     if not len(graph):
-        return _nothing(EMPTY["topology"], colours)
+        return nothing(EMPTY["topology"], colours)
     return _Topology(graph, focus_of(graph, focus), _reasons(highlight, graph), colours).draw()
 
 
@@ -199,7 +125,7 @@ class _Topology:
             radius = min(0.075, row * 0.36, pitch * 0.2)
             self.half = (radius, radius)
         self.pitch = pitch
-        self.legend = _Legend(max(columns * pitch, 6.0))
+        self.legend = Legend(max(columns * pitch, 6.0))
         self.width = self.legend.width + 0.4
         self.head = 0.5 if focus is not None else 0.3
         self._fill_legend()
@@ -247,11 +173,11 @@ class _Topology:
     def _fill_legend(self) -> None:
         colours, legend = self.colours, self.legend
         for name, (shape, colour) in self._types().items():
-            legend.add(name, _marker_sample(shape, colour, colours.ink))
+            legend.add(name, marker_sample(shape, colour, colours.ink))
         if self.hurt:
-            legend.add("hurt", _marker_sample("o", colours.alarm_tint, colours.alarm, 70))
+            legend.add("hurt", marker_sample("o", colours.alarm_tint, colours.alarm, 70))
         if self.focus is not None:
-            legend.add("focus", _marker_sample("o", colours.focus_tint, colours.blue, 70))
+            legend.add("focus", marker_sample("o", colours.focus_tint, colours.blue, 70))
         for name, (colour, dashes, arrow) in self._relations().items():
             legend.add_line(name, colour, dashes, 1.3, arrow)
         if self.hidden:
@@ -262,7 +188,7 @@ class _Topology:
     # Drawing
 
     def draw(self) -> Figure:
-        figure, self.axes = _sheet(self.width, self.height, self.colours)
+        figure, self.axes = blank_sheet(self.width, self.height, self.colours)
         self._draw_head()
         self._draw_edges()
         if self.cards:
@@ -359,7 +285,7 @@ class _Topology:
         self._draw_shapes(62, 0.8, -w + 0.15)
         texts = [self._kind_and_hops(code, data) for code, data in self.graph.nodes(data=True)]
         # All cards or none: the heading of a column tells the hops too, where there is a focus.
-        self.tell_hops = all(_wide(text, 6.2) <= 2 * w - 0.34 for text in texts)
+        self.tell_hops = all(width_of(text, 6.2) <= 2 * w - 0.34 for text in texts)
         for code in self.codes:
             x, y = self.at[code]
             face, edge, line = self._card_look(code)
@@ -379,9 +305,9 @@ class _Topology:
         colours, name = self.colours, visible(code)
         second = self._second_line(code, self.graph.nodes[code])
         bold = code == self.focus or code in self.hurt
-        points, columns = 7.0 if bold else 7.5, room / _SMALL / _EM
+        points, columns = 7.0 if bold else 7.5, room / _SMALL / EM
         tone = colours.alarm if self.hurt.get(code) else colours.muted
-        if _wide(name, points) > room:
+        if width_of(name, points) > room:
             points = _SMALL
         if text_columns(name) > columns and not self.hurt.get(code):
             cut = max(end for end in range(len(name)) if text_columns(name[:end]) <= columns)
@@ -389,7 +315,7 @@ class _Topology:
             cut = next((end for end in range(cut, max(cut - 9, 1), -1) if not name[end - 1].isalnum()), cut)
             name, second, tone = name[:cut], name[cut:].strip(), colours.ink
         style: dict[str, Any] = {"va": "center_baseline", "zorder": 6}
-        first = shorten(name, room / points / _EM)
+        first = shorten(name, room / points / EM)
         self.axes.text(
             x, y + 0.075, first, fontsize=points, weight="bold" if bold else "normal", color=colours.ink, **style
         )
@@ -415,7 +341,7 @@ class _Topology:
         return f"{_kind_text(data)} · {hops} hop{'' if hops == 1 else 's'}"
 
     def _badge(self, x: float, y: float, text: str, face: str, ink: str) -> None:
-        width = max(0.16, _wide(text, 6.2) + 0.09)
+        width = max(0.16, width_of(text, 6.2) + 0.09)
         from matplotlib.patches import FancyBboxPatch
 
         left = x - width + 0.06
@@ -474,7 +400,7 @@ class _Topology:
             if code in self.hidden:
                 text += f" +{self.hidden[code]}"
             points = 7.5 if key else 6.5
-            place = self._free(self.at[code], _wide(text, points) + 0.03, points / 72 * 1.25, boxes, key)
+            place = self._free(self.at[code], width_of(text, points) + 0.03, points / 72 * 1.25, boxes, key)
             if place is None:
                 continue
             named += 1
@@ -529,114 +455,12 @@ def _hops_text(level: int, room: float, beside: bool) -> str:
             *(f"{text} and others" for text in texts[:2]),
             *(f"{text}, …" for text in texts),
         ]
-    return next((text for text in texts if _wide(text, 7.5) < room), texts[-1])
+    return next((text for text in texts if width_of(text, 7.5) < room), texts[-1])
 
 
 def _arrow_head(end: Place, way: Place, size: float) -> list[Place]:
     (x, y), dx = end, way[0]
     return [(x, y), (x - dx * size, y + size * 0.5), (x - dx * size, y - size * 0.5)]
-
-
-# --- frames ---------------------------------------------------------------------------------------------------------
-
-
-def _rows(frame: Any, columns: Mapping[str, bool], name: str) -> pl.DataFrame:
-    """The asked columns of a pandas or polars frame as polars; those that may be missing are filled with null."""
-    present = [str(column) for column in getattr(frame, "columns", ())]
-    lacking = [column for column, needed in columns.items() if needed and column not in present]
-    if lacking or not hasattr(frame, "columns"):
-        raise BadParameter(
-            name, type(frame).__name__, f"has no column {', '.join(lacking) or 'at all'}",
-            f"Give a frame with the columns {', '.join(columns)}",
-        )  # fmt: skip
-    wanted = [column for column in columns if column in present]
-    rows = frame.select(wanted) if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame[wanted])
-    times = [column for column in wanted if column in ("ts", "start_at", "end_at", "moved_at")]
-    rows = rows.with_columns(_as_time(rows, column, name) for column in times)
-    return rows.with_columns(pl.lit(None).alias(column) for column in columns if column not in present)
-
-
-def _as_time(rows: pl.DataFrame, column: str, name: str) -> pl.Expr:
-    kind = rows.schema[column]
-    if isinstance(kind, pl.Datetime):
-        zoned = (
-            pl.col(column).dt.replace_time_zone("UTC")
-            if kind.time_zone is None
-            else pl.col(column).dt.convert_time_zone("UTC")
-        )
-        return zoned.cast(pl.Datetime("us", "UTC"))
-    if rows[column].null_count() == rows.height:
-        return pl.col(column).cast(pl.Datetime("us", "UTC"))
-    raise BadParameter(name, column, f"holds {kind}, not times", "Give a column of datetimes")
-
-
-def _moment(value: Any) -> datetime | None:
-    return None if value is None else parse_time(value, tz=UTC)
-
-
-def _window(value: Any) -> tuple[datetime, datetime] | None:
-    if value is None:
-        return None
-    parts = value.split("/") if isinstance(value, str) else list(value)
-    if len(parts) != 2:
-        raise BadParameter("window", value, "is not a pair of times", "Give (start, end)")
-    start, end = (parse_time(part, tz=UTC) for part in parts)
-    return min(start, end), max(start, end)
-
-
-def _amount(value: float, largest: float | None = None, digits: int = 4) -> str:
-    """A number as short as it is read, with k, M, G or T where *largest* of its kind needs it."""
-    top = abs(value if largest is None else largest)
-    for factor, sign in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if factor <= top / (10 if factor == 1e3 else 1) < 1e18:
-            return f"{_rounded(value / factor, 3)}{sign}" if value else "0"
-    return _rounded(value, digits)
-
-
-def _rounded(value: float, digits: int) -> str:
-    """*value* with so many digits that count, or as a whole number where it has more before the point."""
-    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e6 else f"{value:.{digits}g}"
-
-
-def _unit(units: Mapping[str, str] | None, metric: str) -> str:
-    return visible((units or {}).get(metric) or "")
-
-
-def _clock(moment: datetime, span: timedelta) -> str:
-    """A time as long as it needs to be in a picture of *span*."""
-    return f"{moment:%H:%M:%S}" if span < timedelta(days=1) else f"{moment:%m-%d %H:%M}"
-
-
-def _days(moment: datetime) -> float:
-    """Days since 1970, the unit of matplotlib's axes of time."""
-    return (moment - _EPOCH) / timedelta(days=1)
-
-
-def _time_axis(
-    axes: Axes, start: datetime, end: datetime, colours: Palette, labels: bool = True, most: int = 9
-) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    axes.set_xlim(_days(start), _days(end))
-    locator = AutoDateLocator(tz=UTC, minticks=min(4, most - 1), maxticks=most)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    # The day is said once in the label below, so midnight is shown with its date and nothing else needs it.
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC, show_offset=False))  # type: ignore[no-untyped-call]
-    axes.tick_params(colors=colours.muted, labelsize=7, length=3, labelbottom=labels)
-    for spine in axes.spines.values():
-        spine.set_color(colours.faint)
-
-
-def _span_text(start: datetime, end: datetime) -> str:
-    first, last = start.date(), end.date()
-    return f"{first} UTC" if first == last else f"{first} to {last} UTC"
-
-
-def _padded(start: datetime, end: datetime, share: float = 0.02) -> tuple[datetime, datetime]:
-    length = end - start
-    if length <= timedelta(0):
-        return start - timedelta(minutes=30), end + timedelta(minutes=30)
-    return start - length * share, end + length * share
 
 
 # --- timeline -------------------------------------------------------------------------------------------------------
@@ -689,7 +513,7 @@ class _Mark:
 
 def _marks(history: Any, name: str = "history") -> list[_Mark]:
     rows = (
-        _rows(history, _HISTORY, name)
+        rows_of(history, _HISTORY, name)
         .filter(pl.col("start_at").is_not_null())
         .sort("start_at", "kind", "record_id", "ci_code")
     )
@@ -723,11 +547,11 @@ def timeline(history: Any, *, at: Any = None, window: Any = None, theme: str = "
         BadTimeRange: *at* or an end of *window* is not a time.
     """
     colours = palette(theme)
-    marks, moment, asked = _marks(history), _moment(at), _window(window)
+    marks, moment, asked = _marks(history), moment_of(at), window_of(window)
     if not marks:
-        return _nothing(EMPTY["timeline"], colours)
+        return nothing(EMPTY["timeline"], colours)
     ends = [m.end or m.start for m in marks] + ([moment] if moment else []) + list(asked or ())
-    start, end = _padded(min([m.start for m in marks] + list(asked or ())), max(ends))
+    start, end = padded(min([m.start for m in marks] + list(asked or ())), max(ends))
     kinds = [k for k in _KINDS if any(m.kind == k for m in marks)]
     kinds += sorted({m.kind for m in marks} - set(kinds))
     room = WIDTH - 1.35
@@ -754,12 +578,12 @@ def _stack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> i
 
 def _pack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> int:
     scale = room / ((end - start) / timedelta(days=1))
-    first = _days(start)
+    first = in_days(start)
     taken: list[list[tuple[float, float]]] = []
     for mark in marks:
-        left = (_days(mark.start) - first) * scale
-        right = room if mark.open else (_days(mark.end or mark.start) - first) * scale
-        wide = _wide(mark.label, 6.5) + 0.1 if mark.label else 0.0
+        left = (in_days(mark.start) - first) * scale
+        right = room if mark.open else (in_days(mark.end or mark.start) - first) * scale
+        wide = width_of(mark.label, 6.5) + 0.1 if mark.label else 0.0
         tight = mark.open or right + 0.1 + wide > room
         mark.leftward = tight and left - 0.1 - wide >= 0
         mark.over = tight and not mark.leftward  # no room on either side: on its own bar
@@ -785,15 +609,15 @@ def _draw_timeline(
     colours: Palette,
 ) -> Figure:
     pitch, gap = 0.19, 0.12
-    legend = _Legend(WIDTH - 0.4)
+    legend = Legend(WIDTH - 0.4)
     for word, face in (
         ("severity 4–5", colours.vermillion),
         ("severity 3", colours.orange),
         ("lower or none", colours.surface),
     ):
-        legend.add(word, _marker_sample("o", face, colours.ink))
+        legend.add(word, marker_sample("o", face, colours.ink))
     for kind in lanes:
-        legend.add(kind, _marker_sample(_kind_look(kind, colours)[0], colours.muted, colours.ink))
+        legend.add(kind, marker_sample(_kind_look(kind, colours)[0], colours.muted, colours.ink))
     if any(mark.open for mark in marks):
         legend.notes.append("A dashed bar: not resolved by the end of the picture.")
     if unnamed:
@@ -801,7 +625,7 @@ def _draw_timeline(
     inside = sum(lanes.values()) * pitch + gap * len(lanes)
     foot, head = legend.height() + 0.5, 0.25
     height = inside + foot + head
-    figure, sheet = _sheet(WIDTH, height, colours)
+    figure, sheet = blank_sheet(WIDTH, height, colours)
     axes = figure.add_axes((1.15 / WIDTH, foot / height, (WIDTH - 1.35) / WIDTH, inside / height), facecolor="none")
     axes.set_ylim(inside, 0)
     top = 0.0
@@ -829,16 +653,16 @@ def _draw_timeline(
             ground=colours.surface if number % 2 else colours.panel,
         )
         top += deep
-    _time_axis(axes, *span, colours)
+    time_axis(axes, *span, colours)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(_span_text(*span), fontsize=7, color=colours.muted)
+    axes.set_xlabel(span_text(*span), fontsize=7, color=colours.muted)
     if moment is not None:
-        axes.axvline(_days(moment), color=colours.ink, linewidth=1.4, zorder=3)
+        axes.axvline(in_days(moment), color=colours.ink, linewidth=1.4, zorder=3)
         axes.text(
-            _days(moment),
+            in_days(moment),
             -0.05,
-            f"at {_clock(moment, span[1] - span[0])}",
+            f"at {clock(moment, span[1] - span[0])}",
             fontsize=7,
             color=colours.ink,
             ha="center",
@@ -857,11 +681,11 @@ def _draw_marks(
     colours: Palette,
     ground: str,
 ) -> None:
-    scale = (WIDTH - 1.35) / (_days(span[1]) - _days(span[0]))
+    scale = (WIDTH - 1.35) / (in_days(span[1]) - in_days(span[0]))
     for mark in marks:
-        x, y = _days(mark.start), first + mark.row * pitch
+        x, y = in_days(mark.start), first + mark.row * pitch
         shape, colour, size = _kind_look(mark.kind, colours)
-        stop = _days(mark.end) if mark.end else _days(span[1]) if mark.open else x
+        stop = in_days(mark.end) if mark.end else in_days(span[1]) if mark.open else x
         if stop > x:
             dashes = (0, (0.8, 0.4)) if mark.open else "-"
             axes.plot(
@@ -928,19 +752,19 @@ def series(
         BadTimeRange: *at* or an end of *window* is not a time.
     """
     colours = palette(theme)
-    rows = _rows(frame, _SERIES, "frame").filter(pl.col("ts").is_not_null())
+    rows = rows_of(frame, _SERIES, "frame").filter(pl.col("ts").is_not_null())
     marks = [] if history is None else _marks(history)
-    moment, shaded = _moment(at), _window(window)
+    moment, shaded = moment_of(at), window_of(window)
     if rows.is_empty():
-        return _nothing(EMPTY["series"], colours)
+        return nothing(EMPTY["series"], colours)
     ends = [rows["ts"].min(), rows["ts"].max(), moment, *(shaded or ())]
     times = [end for end in ends if isinstance(end, datetime)]
-    span, usual = _padded(min(times), max(times), 0.01), None
+    span, usual = padded(min(times), max(times), 0.01), None
     if shaded is not None and shaded[1] - shaded[0] < (span[1] - span[0]) * _NARROW:
         first, last = (pick(*shaded, moment or shaded[0]) for pick in (min, max))
-        span = _padded(first, last, 0.01)
+        span = padded(first, last, 0.01)
         others = rows.filter(~pl.col("ts").is_between(*span))["ts"]
-        usual = None if others.is_empty() else _padded(others.min(), others.max(), 0.01)  # type: ignore[arg-type]
+        usual = None if others.is_empty() else padded(others.min(), others.max(), 0.01)  # type: ignore[arg-type]
     panels = rows.with_columns(pl.col("series").cast(pl.String).fill_null("")).sort("ci_code", "metric", "series", "ts")
     groups = panels.partition_by("ci_code", "metric", maintain_order=True)
     return _Series(groups, marks, moment, shaded, span, usual, units, colours).draw()
@@ -967,7 +791,7 @@ class _Series:
         panel, space = 1.35 if columns == 1 else 1.15, 0.4
         foot, head = legend.height() + 0.52, 0.06
         height = lines * (panel + space) + foot + head
-        figure, sheet = _sheet(WIDTH, height, self.colours)
+        figure, sheet = blank_sheet(WIDTH, height, self.colours)
         left, gap = 0.62, 0.7
         wide = (WIDTH - left - 0.2 - gap * (columns - 1)) / columns
         for i, group in enumerate(shown):
@@ -982,12 +806,12 @@ class _Series:
             if self.usual:
                 box = (x / WIDTH, y / height, (part - 0.1) / WIDTH, panel / height)
                 self._usual(figure.add_axes(box, facecolor="none", sharey=axes), group, last)
-            unit = _unit(self.units, group["metric"][0])
+            unit = unit_of(self.units, group["metric"][0])
             title = f"{visible(group['ci_code'][0])} · {visible(group['metric'][0])}" + (f" ({unit})" if unit else "")
             sheet.text(
                 x,
                 y + panel + 0.2,
-                shorten(title, wide / 8 / _EM),
+                shorten(title, wide / 8 / EM),
                 fontsize=8,
                 weight="bold",
                 color=self.colours.ink,
@@ -999,20 +823,20 @@ class _Series:
     def columns(self) -> int:
         return 1 if len(self.groups) <= 3 else 2
 
-    def _legend(self, shown: int) -> _Legend:
-        colours, legend = self.colours, _Legend(WIDTH - 0.4)
+    def _legend(self, shown: int) -> Legend:
+        colours, legend = self.colours, Legend(WIDTH - 0.4)
         if self.at is not None:
-            legend.add_line(f"at {_clock(self.at, self.span[1] - self.span[0])}", colours.ink, "-", 1.4)
+            legend.add_line(f"at {clock(self.at, self.span[1] - self.span[0])}", colours.ink, "-", 1.4)
         if self.window is not None:
-            legend.add("looked into", _marker_sample("s", colours.panel, colours.faint, 70))
+            legend.add("looked into", marker_sample("s", colours.panel, colours.faint, 70))
         for kind in sorted(
             {m.kind for m in self._inside()}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 9, k)
         ):
             shape, colour, _ = _kind_look(kind, colours)
-            legend.add(kind, _marker_sample(shape, colour, colours.ink))
+            legend.add(kind, marker_sample(shape, colour, colours.ink))
         if self.usual:
             legend.notes.append(
-                f"The narrow part on the left: what is usual, {_span_text(*self.usual)}, on its own axis."
+                f"The narrow part on the left: what is usual, {span_text(*self.usual)}, on its own axis."
             )
         if self._inside():
             others = "ticks at the top: the many of others" if self._crowded() else "hollow and pale: of others"
@@ -1031,7 +855,7 @@ class _Series:
     def _usual(self, axes: Axes, group: pl.DataFrame, last: bool) -> None:
         """The part of a panel that shows the time to compare with."""
         assert self.usual is not None
-        _time_axis(axes, *self.usual, self.colours, labels=last, most=3)
+        time_axis(axes, *self.usual, self.colours, labels=last, most=3)
         if last:
             axes.set_xlabel("usual", fontsize=7, color=self.colours.muted, labelpad=2)
         for number, line in enumerate(group.partition_by("series", maintain_order=True)):
@@ -1041,11 +865,11 @@ class _Series:
     def _panel(self, axes: Axes, group: pl.DataFrame, last: bool) -> None:
 
         colours = self.colours
-        _time_axis(axes, *self.span, colours, labels=last)
+        time_axis(axes, *self.span, colours, labels=last)
         if last:
-            axes.set_xlabel(_span_text(*self.span), fontsize=7, color=colours.muted, labelpad=2)
+            axes.set_xlabel(span_text(*self.span), fontsize=7, color=colours.muted, labelpad=2)
         if self.window is not None:
-            axes.axvspan(_days(self.window[0]), _days(self.window[1]), color=colours.panel, linewidth=0, zorder=0)
+            axes.axvspan(in_days(self.window[0]), in_days(self.window[1]), color=colours.panel, linewidth=0, zorder=0)
         lines = group.partition_by("series", maintain_order=True)
         for number, line in enumerate(lines):
             here = line.filter(pl.col("ts").is_between(*self.span)) if self.usual else line
@@ -1071,7 +895,7 @@ class _Series:
             )
         self._overlay(axes, visible(group["ci_code"][0]))
         if self.at is not None:
-            axes.axvline(_days(self.at), color=colours.ink, linewidth=1.4, zorder=4)
+            axes.axvline(in_days(self.at), color=colours.ink, linewidth=1.4, zorder=4)
 
     def _dress(self, axes: Axes, group: pl.DataFrame) -> None:
         from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -1086,7 +910,7 @@ class _Series:
             axes.set_ylim(low - room, high + room)  # both parts: neither may cut the other
         axes.margins(y=0.12)
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _amount(value, max(map(abs, axes.get_ylim())))))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value, max(map(abs, axes.get_ylim())))))
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
 
@@ -1114,7 +938,7 @@ class _Series:
             own = mark.code == code
             if mark.minor or (crowded and not own):
                 colour = colours.muted if mark.minor else _kind_look(mark.kind, colours)[1]
-                ticks.setdefault((mark.minor, colour, own), []).append(_days(mark.start))
+                ticks.setdefault((mark.minor, colour, own), []).append(in_days(mark.start))
             else:
                 self._mark(axes, mark, own)
         for (minor, colour, own), xs in sorted(ticks.items()):
@@ -1125,10 +949,10 @@ class _Series:
             )  # fmt: skip
 
     def _mark(self, axes: Axes, mark: _Mark, own: bool) -> None:
-        colours, x = self.colours, _days(mark.start)
+        colours, x = self.colours, in_days(mark.start)
         shape, colour, size = _kind_look(mark.kind, colours)
         if mark.end is not None and mark.end > mark.start:
-            axes.axvspan(x, _days(mark.end), color=colour, alpha=0.2 if own else 0.1, linewidth=0, zorder=1)
+            axes.axvspan(x, in_days(mark.end), color=colour, alpha=0.2 if own else 0.1, linewidth=0, zorder=1)
         axes.axvline(
             x, color=colour, linewidth=1.1 if own else 0.7, linestyle=(0, (3, 2)), alpha=0.9 if own else 0.45, zorder=2
         )
@@ -1190,14 +1014,14 @@ def movers(frame: Any, *, units: Mapping[str, str] | None = None, theme: str = "
         BadParameter: a column is missing, or no such theme.
     """
     colours = palette(theme)
-    rows = _rows(frame, _MOVERS, "frame").filter(pl.col("score").cast(pl.Float64).is_finite())
+    rows = rows_of(frame, _MOVERS, "frame").filter(pl.col("score").cast(pl.Float64).is_finite())
     if rows.is_empty():
-        return _nothing(EMPTY["movers"], colours)
+        return nothing(EMPTY["movers"], colours)
     size = pl.col("score").cast(pl.Float64).abs()
     rows = rows.with_columns(size.alias("size")).sort("size", "ci_code", "metric", descending=[True, False, False])
     shown = list(rows.head(_BARS).iter_rows(named=True))
     notes = [f"{len(shown)} of {rows.height} metrics are drawn."] if rows.height > len(shown) else []
-    values = [_from_to(row, _unit(units, row["metric"])) for row in shown]
+    values = [_from_to(row, unit_of(units, row["metric"])) for row in shown]
     return _draw_movers(shown, values, notes, colours)
 
 
@@ -1205,22 +1029,22 @@ def _from_to(row: Mapping[str, Any], unit: str) -> str:
     """The usual value and the one furthest from it."""
     if row["before"] is None or row["worst"] is None:
         return ""
-    return f"{_amount(row['before'])} → {_amount(row['worst'])} {shorten(unit, 12)}".rstrip()
+    return f"{amount(row['before'])} → {amount(row['worst'])} {shorten(unit, 12)}".rstrip()
 
 
 def _draw_movers(shown: list[dict[str, Any]], values: list[str], notes: list[str], colours: Palette) -> Figure:
-    told = max(_wide(text, 7.5) for text in values)
+    told = max(width_of(text, 7.5) for text in values)
     pitch, width = 0.3, WIDTH if told else 9.0
-    legend = _Legend(width - 0.4, notes=notes)
-    legend.add("rose above its usual", _marker_sample("^", colours.vermillion, colours.ink))
-    legend.add("fell below its usual", _marker_sample("v", colours.blue, colours.ink))
+    legend = Legend(width - 0.4, notes=notes)
+    legend.add("rose above its usual", marker_sample("^", colours.vermillion, colours.ink))
+    legend.add("fell below its usual", marker_sample("v", colours.blue, colours.ink))
     height = pitch * len(shown) + legend.height() + 0.45
-    figure, axes = _sheet(width, height, colours)
+    figure, axes = blank_sheet(width, height, colours)
     names = [shorten(_mover_name(row), 44) for row in shown]
-    left = max(_wide(name, 7.5) for name in names) + 0.35
+    left = max(width_of(name, 7.5) for name in names) + 0.35
     times = [r["moved_at"] for r in shown if r["moved_at"] is not None]
     days = {t.date() for t in times}
-    stamps = max(_wide(_moved_heading(days), 7.5), _wide("2026-03-02 10:00 first", 7.5) * 1.1) + 0.3
+    stamps = max(width_of(_moved_heading(days), 7.5), width_of("2026-03-02 10:00 first", 7.5) * 1.1) + 0.3
     room = width - left - 0.6 - stamps - (told + 0.35 if told else 0.0)
     share, scale = _bar_lengths([row["size"] for row in shown])
     style: dict[str, Any] = {"va": "center_baseline", "fontsize": 7.5}
@@ -1243,7 +1067,7 @@ def _draw_movers(shown: list[dict[str, Any]], values: list[str], notes: list[str
         axes.text(
             left + length + 0.25,
             y,
-            _amount(row["size"], digits=3),
+            amount(row["size"], digits=3),
             va="center_baseline",
             fontsize=7.5,
             color=colours.ink,

@@ -19,7 +19,7 @@ from matplotlib.path import Path as Path_
 from matplotlib.text import Text
 
 from ciops_nb.errors import BadParameter, BadTimeRange, ItemNotFound
-from ciops_nb.views import plots
+from ciops_nb.views import plots, sheet
 
 from . import sample
 
@@ -351,7 +351,7 @@ def test_units_stand_with_the_metric_and_large_numbers_are_short():
     ],
 )  # fmt: skip
 def test_numbers_are_as_short_as_they_are_read(value, largest, shown):
-    assert shown == plots._amount(value, largest)
+    assert shown == sheet.amount(value, largest)
 
 
 def test_a_long_series_keeps_its_extremes():

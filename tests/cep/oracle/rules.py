@@ -28,7 +28,7 @@ def random_rule(random: Random) -> dict[str, Any]:
         if random.random() < 0.5:
             rule[name] = random.choice(("0s", "15s", "1m", "100s", "2m", "5m", "10m"))
     if random.random() < 0.2:
-        rule["labels"] = {"severity": random.choice(("page", "{{ $value }}", 'a {{{b}} \\ "c"', "größe"))}
+        rule["labels"] = {"severity": random.choice(("page", "{{ $labels.ci }}", 'a {{{b}} \\ "c"', "größe"))}
     return rule
 
 

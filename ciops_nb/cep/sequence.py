@@ -75,6 +75,8 @@ class Pattern:
             return "no step has to be there, so that nothing would match everywhere. Give one of them a least number"
         if self.within is not None and not 0 <= self.within <= _LAST:
             return "'within' is not a length of time"
+        if self.within == 0 and self.start == "earliest":
+            return "with 'start: earliest' the end of 'within' is not part of it: nothing is within 0s"
         if self.start == "latest" and not self.fixed:
             return (
                 "with 'start: latest' each step takes a fixed number of rows. Use 'start: earliest', or the same number"
@@ -154,8 +156,7 @@ def match(
 
     A million rows take some tenths of a second where each step takes a fixed number of rows (``pattern.fixed``).
     Otherwise each row that can begin a match is followed on its own: some microseconds for each row that is taken or
-    tried, and the square of the rows of a group if a step takes any number of them, the next one never comes and no
-    ``within`` bounds it.
+    tried. With ``skip_to_next`` and a step that takes any number of rows, that is the square of how many come together.
 
     Args:
         pattern: What to find, with no ``problem``.
@@ -174,7 +175,8 @@ def match(
     problem = pattern.problem(tuple(forbidden))
     if problem is not None:
         raise ValueError(problem)
-    if len(hits) != len(pattern.steps) or any(len(flags) != len(ts) for flags in (group, *hits, *forbidden.values())):
+    asked = [group, *hits, *forbidden.values(), *([] if until is None else [until])]
+    if len(hits) != len(pattern.steps) or any(len(flags) != len(ts) for flags in asked):
         raise ValueError("each step needs one flag a row")
     if len(ts) and (ts[1:] < ts[:-1]).any():
         raise ValueError("rows have to be in the order of their time")
@@ -441,6 +443,7 @@ class _Search:
         self._stop, self._ts = rows.stop.tolist(), rows.ts.tolist()
         self._entry = self._entered(0)
         self._moves: dict[tuple[int, int], list[_Move | None]] = {}
+        self._lost: set[tuple[int, int, int]] = set()  # ways that end nowhere, whatever the first row
 
     def run(self) -> tuple[Ints, Ints]:
         """The places taken, and how many of them are of each step (matches by steps)."""
@@ -502,47 +505,49 @@ class _Search:
 
     def _from(self, first: int) -> list[tuple[int, int]] | None:
         """The steps and places of the match that begins at *first*."""
-        met = {move.step for move in self._entry if move is not None and self._next[move.step][first] == first}
-        moves = [move for move in self._entry if move is not None and move.step in met]
-        ways = self._taken(_Way((None, -1, -1), first, self._unkept(moves, first), ends=False), first)
+        seen: set[tuple[int, int, int]] = set()
+        moves = [move for move in self._entry if move is not None and self._next[move.step][first] == first]
+        begun = _Way((None, -1, -1), first, self._unkept(moves, first), ends=False)
+        ways = self._taken(begun, first, seen)
         while ways:
             for way in ways:
                 if way.ends:
                     return _path(way.taken)
-            place = min(way.place for way in ways)
-            ways = [
-                after
-                for way in ways
-                for after in (self._taken(way, first) if way.place == place else [way])
-                if after.moves or after.ends
-            ]
-            ways = _best_of_like(ways)
+            ways = [way for way in ways if way.moves]
+            place = min((way.place for way in ways), default=-1)
+            ways = [after for way in ways for after in (self._taken(way, first, seen) if way.place == place else [way])]
+        if self._pattern.within is None and self._end is None:
+            self._lost |= seen
         return None
 
-    def _taken(self, way: _Way, first: int) -> list[_Way]:
+    def _taken(self, way: _Way, first: int, seen: set[tuple[int, int, int]]) -> list[_Way]:
+        """*way* gone on, without what a better one came to as well."""
         before = way.taken if way.taken[1] >= 0 else None
-        return [self._way((before, move.step, way.place), move.count, first) for move in way.moves]
+        found = []
+        for move in way.moves:
+            like = (move.step, move.count, way.place)
+            if like not in seen and like not in self._lost:
+                seen.add(like)
+                found.append(self._way((before, move.step, way.place), move.count, first))
+        return found
 
     def _way(self, taken: _Taken, count: int, first: int) -> _Way:
         """What may come in a match from *first* after *taken*, of which the last row is the *count*-th of its step."""
         _, step, here = taken
         stop, after = self._stop[here], here + 1
+        could = self._moved(step, count)
         there: dict[int, int] = {}  # by step, the next place that could be of it
-        ends = False
-        for move in self._moved(step, count):
+        for move in could:
             if move is None:
-                ends = not any(self._steps[met].greedy for met in there) and self._stays_silent(first, here)
                 continue
             place = self._next[move.step][after]
             possible = place < stop if not self._pattern.strict else place == after < stop
             if possible and self._in_time(first, place) and self._may_follow(step, move.step, here, place):
                 there[move.step] = place
-        if not there:
-            return _Way(taken, -1, (), ends)
-        place = min(there.values())
-        met = {step for step, at in there.items() if at == place}
-        moves = [move for move in self._moved(step, count) if move is not None and move.step in met]
-        return _Way(taken, place, self._unkept(moves, place), ends)
+        place = min(there.values(), default=-1)
+        moves = self._unkept([move for move in could if move is not None and there.get(move.step) == place], place)
+        ends = None in could and not any(self._steps[move.step].greedy for move in moves)
+        return _Way(taken, place, moves, ends and self._stays_silent(first, here))
 
     def _unkept(self, moves: list[_Move], place: int) -> tuple[_Move, ...]:
         return tuple(move for move in moves if all(self._next[step][place] != place for step in move.kept_for))
@@ -561,18 +566,6 @@ class _Search:
         if self._end is None:
             return True
         return bool(self._rows.stays_silent(np.array([first]), np.array([last]), self._end)[0])
-
-
-def _best_of_like(ways: list[_Way]) -> list[_Way]:
-    """*ways* without those that another, better one equals in all that is to come."""
-    seen = set()
-    kept = []
-    for way in ways:
-        like = (way.place, way.moves, way.taken[1:], way.ends)
-        if like not in seen:
-            seen.add(like)
-            kept.append(way)
-    return kept
 
 
 def _path(taken: _Taken | None) -> list[tuple[int, int]]:
@@ -595,7 +588,7 @@ def pairs(
     a pair with itself. The answer takes 16 bytes a pair.
 
     Returns:
-        The numbers of the a and of the b of each pair, by a and then b.
+        The numbers of the a and of the b of each pair, by a and then the time of b.
     """
     side = _Side(b_ts, b_group)
     low = a_ts if order == "a_before_b" else _moved_by(a_ts, -within)
@@ -604,9 +597,7 @@ def pairs(
     length = np.maximum(stop - begin, 0)
     a = np.repeat(np.arange(len(a_ts)), length)
     ends = np.cumsum(length)
-    b = side.order[np.arange(len(a)) + np.repeat(begin - (ends - length), length)]
-    by_both = np.lexsort((b, a))
-    return a[by_both], b[by_both]
+    return a, side.order[np.arange(len(a)) + np.repeat(begin - (ends - length), length)]
 
 
 def first_after_each(a_ts: Ints, a_group: Ints, b_ts: Ints, b_group: Ints, *, within: int) -> tuple[Ints, Ints]:

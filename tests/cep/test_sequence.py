@@ -534,6 +534,14 @@ def test_a_group_without_the_next_step_costs_no_square() -> None:
     assert 0 == len(match(pattern, np.arange(count), np.zeros(count, np.int64), [a, ~a]))
 
 
+def test_many_ways_to_the_same_row_are_followed_once() -> None:
+    count = 60
+    a = np.ones(count, dtype=np.bool_)
+    pattern = Pattern((Step(1, None, greedy=False),) * 5 + (ONE,), within=1000, start="earliest")
+
+    assert 0 == len(match(pattern, np.arange(count), np.zeros(count, np.int64), [a] * 5 + [~a]))
+
+
 @pytest.mark.parametrize(
     ("pattern", "forbidden", "told"),
     [

@@ -277,3 +277,137 @@ def test_an_estate_without_points_says_so(tmp_path: Path) -> None:
     for answer in answers:
         assert 0 == answer.height
         assert ["this estate has no table 'metric': nothing is known of any point"] == ciops.provenance(answer).warnings
+
+
+# ── several metrics at once ─────────────────────────────────────────────────────────────────────────────────────────
+
+lists = st.none() | st.lists(st.sampled_from(["cpu", "req", "undefined", "idle"]), min_size=1, max_size=4)
+
+
+def measured(rows: Rows, span: Any = None) -> list[str]:
+    return sorted(name for name in {row["metric"] for row in of_a(rows, "metric")} if points_of(rows, name, span, None))
+
+
+@every_way
+@SETTINGS
+@given(
+    seed=seeds,
+    asked=lists,
+    span=spans,
+    aggregates=st.lists(st.sampled_from([*PLAIN, "rate"]), min_size=1, max_size=3, unique=True),
+    by=st.lists(st.sampled_from(KEYS), max_size=2, unique=True),
+)
+def test_an_aggregate_of_several_is_that_of_each_one_after_the_other(
+    engine: str, frames: str, way: str, seed: int, asked: list[str] | None, span: Any, aggregates: list[str],
+    by: list[str],
+) -> None:  # fmt: skip
+    rows, ops = world(seed), opened(seed, engine, frames)
+    known = {row["metric"] for row in [*of_a(rows, "metric_def"), *of_a(rows, "metric")]}
+    asked = asked if asked is None else [name for name in asked if name in known] or None
+    names = measured(rows, span) if asked is None else list(dict.fromkeys(asked))
+    if {"cpu", "idle"} & set(names):
+        aggregates = [name for name in aggregates if name != "rate"] or ["mean"]
+    labels = {f"label.{row['name']}" for row in of_a(rows, "label") if asked is None or row["metric"] in names}
+    if {name for name in by if "." in name} - known_fields(rows) - labels or len([k for k in by if "bucket" in k]) > 1:
+        return
+    how: dict[str, Any] = {"time_range": span or "all", "agg": aggregates}
+    expected = []
+    for name in names:
+        own = {f"label.{row['name']}" for row in of_a(rows, "label") if row["metric"] == name}
+        keys = [key for key in by if not key.startswith("label.") or key in own]  # else a key without values
+        found = plain(ask(ops, way, "metric_aggregate", name, by=keys or None, **how))
+        if found and keys != by:
+            return
+        expected += found
+    several = ask(ops, way, "metric_aggregate", asked, by=by or None, **how)
+
+    assert expected == plain(several)
+    named = {"ci": "ci_code", "bucket:5h": "ts", "bucket:45m": "ts"}
+    assert [*(named.get(key, key) for key in by), "metric", "unit", "n", *aggregates] == list(several.columns)
+
+
+@every_way
+@SETTINGS
+@given(
+    seed=seeds,
+    asked=lists,
+    span=spans,
+    every=st.sampled_from([None, None, "5h"]),
+    fill=st.sampled_from([None, "previous", "zero"]),
+    limit=st.none() | st.integers(0, 12),
+)
+def test_a_table_of_several_has_the_rows_of_each(
+    engine: str, frames: str, way: str, seed: int, asked: list[str] | None, span: Any, every: str | None,
+    fill: str | None, limit: int | None,
+) -> None:  # fmt: skip
+    rows, ops = world(seed), opened(seed, engine, frames)
+    known = {row["metric"] for row in [*of_a(rows, "metric_def"), *of_a(rows, "metric")]}
+    asked = asked if asked is None else [name for name in asked if name in known] or None
+    names = measured(rows) if asked is None else list(dict.fromkeys(asked))
+    codes = sorted({ci["ci_code"] for ci in latest_cis(rows).values()})
+    how: dict[str, Any] = {"time_range": span or "all", "every": every, "fill": None if every is None else fill}
+    alone = [ask(ops, way, "metric_series_table", name, codes, **how) for name in names]
+    columns = ["ts", "ci_code", "metric", "series", "value", "n"]
+    expected = [
+        tuple(row.get(name, "") for name in columns) for one in alone for row in plain(one)
+    ]  # fmt: skip
+    expected.sort(key=lambda row: row[:4])
+    found = ask(ops, way, "metric_series_table", asked, codes, limit=limit, **how)
+
+    assert expected[:limit] == [tuple(row.get(name, "") for name in columns) for row in plain(found)]
+    assert len(expected) == ciops.provenance(found).completeness.total
+    if expected:
+        assert any("series" in one.columns for one in alone if len(one)) == ("series" in found.columns)
+
+
+@every_way
+def test_a_wide_table_of_several_names_each_metric(engine: str, frames: str, way: str, tmp_path: Path) -> None:
+    rows: Rows = {
+        "ci": [{"tenant_id": "a", "ci_id": "id-1", "ci_code": "srv-1", "valid_from": hours(0)}],
+        "metric": [
+            {**point("id-1", 0, 7.0), "metric": "cpu"},
+            {**point("id-1", 1, 8.0, "sda"), "metric": "disk"},
+            {**point("id-1", 1, 9.0), "metric": "cpu"},
+        ],
+    }
+    with ciops.connect(f"{engine}:{write_world(tmp_path / 'e', rows)}", frames=frames) as ops:  # type: ignore[arg-type]
+        found = ask(ops, way, "metric_series_table", ["disk", "cpu"], "srv-1", time_range="all", wide=True)
+
+    assert [
+        {"ts": hours(0), "cpu srv-1": 7.0, "disk srv-1[sda]": None},
+        {"ts": hours(1), "cpu srv-1": 9.0, "disk srv-1[sda]": 8.0},
+    ] == plain(found)
+    assert [f"metric {name!r} has no definition: its unit and kind are not known" for name in ("disk", "cpu")] == (
+        ciops.provenance(found).warnings
+    )
+
+
+@pytest.mark.parametrize("tool", ["metric_aggregate", "metric_series_table"])
+@pytest.mark.parametrize(
+    ("metric", "more", "error", "says"),
+    [
+        (["cpu", "cpv"], {}, ciops.errors.UnknownMetric, "'cpv'.*cpu"),
+        ([], {}, ciops.errors.BadParameter, "names no metric"),
+        (["cpu", 5], {}, ciops.errors.BadParameter, "is not the name of a metric"),
+        (["req", "cpu"], {"agg": "rate", "every": "1h"}, ciops.errors.BadParameter, "'cpu' is a gauge"),
+        (None, {"agg": "rate", "every": "1h"}, ciops.errors.BadParameter, "'cpu' is a gauge"),
+    ],
+)
+def test_what_one_of_several_cannot_mean_is_refused(
+    tool: str, metric: Any, more: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    more = more if tool == "metric_series_table" else {name: value for name, value in more.items() if name != "every"}
+    codes = sorted({ci["ci_code"] for ci in latest_cis(world(3)).values()})
+    with pytest.raises(error, match=says):
+        ask(opened(3), "sync", tool, metric, ci=codes, time_range="all", **more)
+
+
+def test_several_are_read_in_one_query() -> None:
+    with ciops.connect(Path(__file__).parents[2] / "data/demo", frames="polars") as ops:
+        ops.metric_list.sync()
+        before = ops.trace.frame().filter(kind="query").height
+        found = ops.metric_aggregate.sync(["cpu_usage", "disk_latency", "io_wait"], time_range="all")
+        after = ops.trace.frame().filter(kind="query").height
+
+    assert ["cpu_usage", "disk_latency", "io_wait"] == found["metric"].to_list()
+    assert 1 == after - before

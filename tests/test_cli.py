@@ -100,7 +100,7 @@ def test_in_a_pipe_each_statement_is_one_line(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "moved first" in lines[0]
     assert lines[0].endswith(".")
-    assert "It rests on 13 calls, all complete." == lines[-1]
+    assert "It rests on 7 calls, all complete." == lines[-1]
 
 
 def test_what_would_steer_the_terminal_is_written_out(monkeypatch):

@@ -13,9 +13,11 @@ from ciops_nb.recipes.case import Case, Judged
 from ciops_nb.recipes.evidence import as_polars, call_id, incomplete, listed
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.leads import Lead
+from ciops_nb.recipes.lookup import Candidates
 from ciops_nb.recipes.movers import FEWEST, KEYS
+from ciops_nb.recipes.what_changed import ranked_section, told_record
 
-__all__ = ["findings_of"]
+__all__ = ["findings_of", "not_clear"]
 
 _MOST_SHOWN = 6
 
@@ -24,11 +26,23 @@ def findings_of(case: Case, judged: Judged, whole: Any) -> Findings:
     """The findings of a triage; *whole*: the answer of ``estate``, asked where no metric had points."""
     return Findings(
         headline=_headline(case, judged),
-        statements=tuple(_found(case, judged)) or (Statement(_nothing(judged), case.measured),),
+        statements=tuple(_found(case, judged)),
         sections=tuple(_sections(case, judged)),
         ruled_out=tuple(_ruled_out(case, judged)),
         unknown=(*_unknown(case, judged, whole), *incomplete(case.answers())),
         next_steps=tuple(_next_steps(case, judged)),
+    )
+
+
+def not_clear(found: Candidates) -> Findings:
+    """The findings where the words may mean several CIs: these, and nothing of any."""
+    step = Statement(f"Give the code, such as ci={found.rows['ci_code'][0]!r}, or a further word.", found.calls)
+    return Findings(
+        Statement(f"{found.doubt()}, so nothing was triaged.", found.calls),
+        found.reasons(),
+        (found.section(),),
+        unknown=tuple(incomplete([found.answer])),
+        next_steps=(step,),
     )
 
 
@@ -57,11 +71,11 @@ def _headline(case: Case, judged: Judged) -> Statement:
     rank = f"the best lead with {listed(others)}, which nothing but size tells apart" if others else "the best lead"
     moved = _mover_of(judged, lead.ci_code)
     if moved is None:
-        last = judged.signs.filter(pl.col("ci_code") == lead.ci_code).row(-1, named=True)
-        text = f"no metric upstream moved, but there is {_sign(last)}"
+        sign = judged.signs.filter(pl.col("ci_code") == lead.ci_code).row(0, named=True)
+        text = f"no metric upstream moved, but there is {_sign(sign)}"
         if first is not None:
-            order = "after" if last["start_at"] <= first["moved_at"] else "then"
-            text = f"{first['ci_code']} moved first ({_when(first)}), {order} {_sign(last)}"
+            order = "after" if sign["start_at"] <= first["moved_at"] else "then"
+            text = f"{first['ci_code']} moved first ({_when(first)}), {order} {_sign(sign)}"
         return Statement(f"{about}: {text}; {lead.ci_code} is {rank}: {_why(lead)}.", calls)
     signs = judged.signs if lead.ci_code == case.ci else judged.signs.filter(pl.col("ci_code") == lead.ci_code)
     after = _after(signs, lead.moved_at or case.start, lead.ci_code)
@@ -94,9 +108,9 @@ def _mover_of(judged: Judged, code: str) -> dict[str, Any] | None:
 
 
 def _after(signs: pl.DataFrame, moment: datetime, code: str) -> str:
-    """The last change, maintenance or severe event until *moment*."""
+    """The change, maintenance or severe event until *moment* that ranks highest."""
     before = signs.filter(pl.col("start_at") <= moment)
-    return f", after {_sign(before.row(-1, named=True), without=code)}" if before.height else ""
+    return f", after {_sign(before.row(0, named=True), without=code)}" if before.height else ""
 
 
 def _sign(row: Mapping[str, Any], *, without: str = "") -> str:
@@ -119,31 +133,47 @@ def _why(lead: Lead) -> str:
 
 
 def _found(case: Case, judged: Judged) -> Iterator[Statement]:
-    ill, upstream = judged.ill, case.upstream
-    own = ill.filter(pl.col("ci_code") == case.ci).sort("moved_at", "metric", "series", nulls_last=True)
+    """How the words were understood, what moved on the CI, who is hurt, then what may have led to it."""
+    if case.meant is not None:
+        yield case.meant.taken()
+    own, hurt, led = (tuple(part(case, judged)) for part in (_own, _hurt, _led))
+    yield from own or (() if led or judged.ill.height else (Statement(_nothing(judged), case.measured),))
+    yield from hurt
+    yield from led
+
+
+def _own(case: Case, judged: Judged) -> Iterator[Statement]:
+    own = judged.ill.filter(pl.col("ci_code") == case.ci).sort("moved_at", "metric", "series", nulls_last=True)
     for row in own.iter_rows(named=True):
-        yield Statement(f"{case.ci}: {_moved(row)}.", case.of_metric(row["metric"]))
-    downstream = sorted(set(ill.filter(pl.col("ci_code").is_in(list(case.hurt)))["ci_code"]) - {case.ci})
+        yield Statement(f"{case.ci}: {_moved(row)}.", case.measured)
+
+
+def _hurt(case: Case, judged: Judged) -> Iterator[Statement]:
+    if len(case.hurt) > 1:
+        yield judged.failure.headline()
+    downstream = sorted(set(judged.ill.filter(pl.col("ci_code").is_in(list(case.hurt)))["ci_code"]) - {case.ci})
     if downstream:
         text = f"Hurt downstream, by their metrics: {listed(downstream)}."
         yield Statement(text, (call_id(case.hurt), *case.measured))
+
+
+def _led(case: Case, judged: Judged) -> Iterator[Statement]:
     others = [lead for lead in judged.leads if lead.ci_code != case.ci]
     for lead in others[:_MOST_SHOWN]:
         yield _told(case, judged, lead)
     if len(others) > _MOST_SHOWN:
         rest = listed([lead.ci_code for lead in others[_MOST_SHOWN:]])
         yield Statement(f"Further CIs upstream that moved or changed: {rest}.", (call_id(case.needed), *case.measured))
-    earlier = judged.signs.height - _MOST_SHOWN
-    if earlier > 0:
-        text = f"{earlier} earlier changes, maintenance windows and severe events upstream are in the history below."
-        yield Statement(text, (call_id(case.needed), call_id(case.history)))
-    for row in judged.signs.tail(_MOST_SHOWN).iter_rows(named=True):
-        outcome = "" if row["kind"] == "event" else f" ({row['result'] or 'result not known'})"
-        on = f"{row['ci_code']}{_away(upstream[row['ci_code']], ' ({})')}"
-        text = f"{row['kind'].capitalize()} {row['record_id']} on {on} at {format_time(row['start_at'])}"
-        yield Statement(f"{text}: {row['title']}{outcome}.", (call_id(case.needed), call_id(case.history)))
-    load = judged.movers.moved.join(ill, on=KEYS, how="anti")
-    load = load.filter(pl.col("bad").is_null() & pl.col("ci_code").is_in(list(upstream)))
+    calls = (call_id(case.needed), call_id(case.history))
+    for row in judged.signs.head(_MOST_SHOWN).iter_rows(named=True):
+        told = told_record(row)
+        yield Statement(f"{told[0].upper()}{told[1:]}.", calls)
+    further = judged.signs.height - _MOST_SHOWN
+    if further > 0:
+        text = f"{further} further changes, maintenance windows and severe events upstream rank below these."
+        yield Statement(text, calls)
+    load = judged.movers.moved.join(judged.ill, on=KEYS, how="anti")
+    load = load.filter(pl.col("bad").is_null() & pl.col("ci_code").is_in(list(case.upstream)))
     if load.height:
         names = [f"{row['ci_code']} {_name(row)} ({row['direction']})" for row in load.iter_rows(named=True)]
         yield Statement(f"Moved, though neither direction is bad: {listed(names)}.", case.measured)
@@ -151,7 +181,7 @@ def _found(case: Case, judged: Judged) -> Iterator[Statement]:
 
 def _told(case: Case, judged: Judged, lead: Lead) -> Statement:
     row = _mover_of(judged, lead.ci_code)
-    calls = (call_id(case.needed), *(case.of_metric(row["metric"]) if row else (call_id(case.history),)))
+    calls = (call_id(case.needed), *(case.measured if row else (call_id(case.history),)))
     moved = f"{_moved(row)}; " if row else ""
     return Statement(f"{lead.ci_code}, {_away(lead.hops)}: {moved}{_why(lead)}.", calls)
 
@@ -162,6 +192,11 @@ def _ruled_out(case: Case, judged: Judged) -> Iterator[Statement]:
     if quiet:
         text = "No metric left its normal range in a bad direction"
         yield Statement(f"{text} on {len(quiet)} of the {len(compared)} measured CIs upstream.", case.measured)
+    spared = judged.failure.spared()
+    yield from spared[:_MOST_SHOWN]
+    if len(spared) > _MOST_SHOWN:
+        text = f"{len(spared) - _MOST_SHOWN} more lose something they need and go on"
+        yield Statement(f"{text}: see who is hurt, below.", judged.failure.calls)
 
 
 def _unknown(case: Case, judged: Judged, whole: Any) -> Iterator[Statement]:
@@ -194,6 +229,7 @@ def _unknown(case: Case, judged: Judged, whole: Any) -> Iterator[Statement]:
     if hidden:
         text = f"{len(hidden)} CIs have further neighbours that were not looked at (the search stopped there)."
         yield Statement(text, (call_id(case.needed), call_id(case.hurt)))
+    yield from judged.failure.both_ways()
     if not (judged.signs["kind"] == "change").any():
         text = "No change is recorded upstream before that moment: the cause may not be a recorded one."
         yield Statement(text, (call_id(case.history),))
@@ -255,10 +291,13 @@ def _next_steps(case: Case, judged: Judged) -> Iterator[Statement]:
 
 def _sections(case: Case, judged: Judged) -> Iterator[Section]:
     ill = set(judged.ill["ci_code"])
+    if case.meant is not None:
+        yield case.meant.section()
     yield Section("The CI", case.item, (call_id(case.item),))
     yield Section(
         "Where to look first", _leads_frame(judged.leads), (call_id(case.needed), call_id(case.history), *case.measured)
     )
+    yield ranked_section("What changed", judged.changed, (call_id(case.needed), call_id(case.history)))
     yield Section(
         "What happened around it",
         case.history,
@@ -269,6 +308,7 @@ def _sections(case: Case, judged: Judged) -> Iterator[Section]:
     for title, graph in (("What it needs", case.needed), ("What it hurts", case.hurt)):
         shown = {"focus": case.ci, "highlight": sorted(ill & set(graph))}
         yield Section(title, graph, (call_id(graph),), picture="topology", options=shown)
+    yield judged.failure.section("Who is hurt")
     units = {name: row["unit"] for name, row in case.defined.items() if row["unit"]}
     moved = judged.movers.moved.drop("step")
     yield Section("What moved most", moved, case.measured, picture="movers", options={"units": units})
@@ -290,9 +330,13 @@ def _leads_frame(leads: Iterable[Lead]) -> pl.DataFrame:
 def _series_of(case: Case, moved: pl.DataFrame) -> pl.DataFrame | None:
     """The points of the series that moved most, for the picture."""
     top = moved.head(_MOST_SHOWN).select("ci_code", "metric").unique(maintain_order=True)
-    parts = [part.filter(pl.col("ci_code") == code) for code, metric in top.iter_rows() for part in case.points[metric]]
-    if not parts:
+    if not top.height:
         return None
+    parts = [
+        part.filter(pl.col("ci_code") == code, pl.col("metric") == metric)
+        for code, metric in top.iter_rows()
+        for part in case.points
+    ]
     # A metric of several series has a column that tells them apart; the others then have nothing in it.
     together = pl.concat(parts, how="diagonal").sort("ci_code", "metric", "ts", maintain_order=True)
     return together.with_columns(pl.col("series").fill_null("")) if "series" in together.columns else together

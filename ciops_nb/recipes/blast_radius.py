@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from ciops_nb.session import Ops
 
-__all__ = ["Blast", "blast_of", "blast_radius"]
+__all__ = ["Blast", "Failure", "ask_needs", "blast_of", "blast_radius", "failure_of"]
 
 _CRITICAL = 4
 
@@ -45,18 +47,10 @@ async def blast_radius(
     """
     moment = await ops.now() if at is None else parse_time(at, tz=ops.tz, name="at")
     reached = await ops.graph_expand(ci, view="impact", depth=depth, relations=relations, as_of=moment)
-    # What stays healthy of a group lies outside of what is reached: the needs of all that is are looked at too.
-    needs = await ops.graph_expand(
-        list(reached), view="dependency", depth=1, relations=relations, max_nodes=max(2000, 20 * len(reached)),
-        as_of=moment,
-    )  # fmt: skip
-    calls = (call_id(reached), call_id(needs))
-    blast, one_way = (blast_of(needs, ci, within=list(reached), both=both) for both in (True, False))
-    rows = _rows(reached, blast)
-    hurt = rows.filter(pl.col("step") > 0)
-    systems = hurt.filter(pl.col("ci_type") == "SYSTEM")["ci_code"].to_list()
+    needs = await ask_needs(ops, reached, relations=relations, moment=moment)
+    failure = failure_of(ci, moment, reached, needs)
+    calls, hurt = failure.calls, failure.hurt
     critical = hurt.filter(pl.col("criticality") >= _CRITICAL)["ci_code"].to_list()
-    whole = f", among them {listed(systems)}" if systems else ""
     statements = [
         Statement(f"{counted(len(codes), 'CI')} after {counted(step, 'step')}: {listed(codes)}.", calls)
         for (step,), codes in (
@@ -71,36 +65,87 @@ async def blast_radius(
         unknown.append(
             Statement(f"What hangs on these was not looked at, further than {depth} hops: {further}.", calls[:1])
         )
-    if len(one_way.hurt) < len(blast.hurt):
-        kinds = sorted(kind for kind, way in needs.graph["impact"].items() if way == "both")
-        rest = counted(len(one_way.hurt) - 1, "CI")
-        text = (
-            f"{listed(kinds)} passes a failure on both ways, which may be too much: without it, {rest} would be hurt."
-        )
-        unknown.append(Statement(text, calls))
+    unknown += failure.both_ways()
     unknown.append(Statement("That a relation is recorded does not prove that a failure passes along it.", calls))
+    shown = {"focus": ci, "highlight": sorted(failure.blast.hurt)}
     return Findings(
-        Statement(
-            f"If {ci} fails ({format_time(moment)}), {counted(hurt.height, 'CI')} downstream "
-            f"{'is' if hurt.height == 1 else 'are'} hurt{whole}.",
-            calls,
-        ),
+        failure.headline(),
         tuple(statements),
         (
-            Section("What is hurt", rows, calls),
-            Section(
-                "How it spreads", reached, calls[:1], picture="topology",
-                options={"focus": ci, "highlight": sorted(blast.hurt)},
-            ),
+            failure.section("What is hurt"),
+            Section("How it spreads", reached, calls[:1], picture="topology", options=shown),
         ),
-        ruled_out=tuple(
-            Statement(f"{code} goes on: {why}.", calls) for code, why in sorted(blast.spared.items())
-        ),
+        ruled_out=failure.spared(),
         unknown=tuple(unknown),
         next_steps=(Statement("Ask the owners of the most critical ones what they would see first.", calls),)
         if hurt.height
         else (),
-    )  # fmt: skip
+    )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What follows from the failure of one CI: the graphs it was seen in, who is hurt and who is spared."""
+
+    ci: str
+    moment: datetime
+    reached: Any
+    needs: Any
+    blast: Blast
+    one_way: Blast  # if nothing passed a failure on both ways
+
+    @property
+    def calls(self) -> tuple[str, str]:
+        return call_id(self.reached), call_id(self.needs)
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """All that are reached with the step after which each is hurt, null for those that go on."""
+        return _rows(self.reached, self.blast)
+
+    @property
+    def hurt(self) -> pl.DataFrame:
+        """Those of *rows* that are hurt, without the one that fails."""
+        return self.rows.filter(pl.col("step") > 0)
+
+    def headline(self) -> Statement:
+        hurt = self.hurt
+        systems = hurt.filter(pl.col("ci_type") == "SYSTEM")["ci_code"].to_list()
+        whole = f", among them {listed(systems)}" if systems else ""
+        many = f"{counted(hurt.height, 'CI')} downstream {'is' if hurt.height == 1 else 'are'} hurt{whole}"
+        return Statement(f"If {self.ci} fails ({format_time(self.moment)}), {many}.", self.calls)
+
+    def spared(self) -> tuple[Statement, ...]:
+        """Who loses something and goes on all the same."""
+        told = sorted(self.blast.spared.items())
+        return tuple(Statement(f"{code} goes on: {why}.", self.calls) for code, why in told)
+
+    def both_ways(self) -> Iterator[Statement]:
+        """What relations that pass a failure on both ways make of it, if they do."""
+        if len(self.one_way.hurt) < len(self.blast.hurt):
+            kinds = sorted(kind for kind, way in self.needs.graph["impact"].items() if way == "both")
+            rest = counted(len(self.one_way.hurt) - 1, "CI")
+            what = f"{listed(kinds)} passes a failure on both ways, which may be too much"
+            yield Statement(f"{what}: without it, {rest} would be hurt.", self.calls)
+
+    def section(self, title: str) -> Section:
+        return Section(
+            title, self.rows, self.calls, text="step: after how many steps each is hurt; without one, it goes on."
+        )
+
+
+async def ask_needs(ops: Ops, reached: Any, *, relations: list[str] | None = None, moment: datetime) -> Any:
+    """The needs of all that is *reached*: what stays healthy of a group lies outside of it."""
+    most = max(2000, 20 * len(reached))
+    return await ops.graph_expand(
+        list(reached), view="dependency", depth=1, relations=relations, max_nodes=most, as_of=moment
+    )
+
+
+def failure_of(ci: str, moment: datetime, reached: Any, needs: Any) -> Failure:
+    """Let *ci* fail in the graphs that were asked: *reached*, what lies downstream, and *needs*, what that needs."""
+    blast, one_way = (blast_of(needs, ci, within=list(reached), both=both) for both in (True, False))
+    return Failure(ci, moment, reached, needs, blast, one_way)
 
 
 def blast_of(graph: nx.MultiDiGraph[str], root: str, *, within: list[str], both: bool = True) -> Blast:

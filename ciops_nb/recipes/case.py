@@ -11,9 +11,12 @@ from typing import Any
 import polars as pl
 
 from ciops_nb.estate.times import TimeRange
+from ciops_nb.recipes.blast_radius import Failure, failure_of
 from ciops_nb.recipes.evidence import as_polars, call_id
 from ciops_nb.recipes.leads import Illness, Lead, needs_of, rank_leads
+from ciops_nb.recipes.lookup import Candidates
 from ciops_nb.recipes.movers import Movers, gaps_of, points_of, rank_movers
+from ciops_nb.recipes.what_changed import rank_changes
 
 __all__ = ["Case", "Judged", "judge"]
 
@@ -26,41 +29,43 @@ class Case:
     """The question, and what the tools answered."""
 
     ci: str
+    meant: Candidates | None  # how the words that were given were understood; None if they were the code
     moment: datetime
+    past: datetime
     start: datetime
     end: datetime
     usual: TimeRange
     item: Any
     needed: Any
     hurt: Any
+    needs: Any  # what all that may be hurt needs
     history: Any
     metrics: Any
-    series: Mapping[str, Sequence[Any]]
-    defined: Mapping[str, Mapping[str, Any]]
+    series: Sequence[Any]  # the points of the normal time and of the window, in one answer if these adjoin
 
-    @property
+    @cached_property
     def upstream(self) -> dict[str, int]:
         return {code: data["hops"] for code, data in self.needed.nodes(data=True)}
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The calls that fetched points, or, where there were none to fetch, the one that said so."""
-        return tuple(dict.fromkeys(call_id(part) for parts in self.series.values() for part in parts)) or (
-            call_id(self.metrics),
-        )
+        """The calls that fetched points."""
+        return tuple(call_id(part) for part in self.series)
 
     @cached_property
-    def points(self) -> dict[str, list[pl.DataFrame]]:
+    def points(self) -> list[pl.DataFrame]:
         """The answers of *series* as polars frames."""
-        return {name: [as_polars(part) for part in parts] for name, parts in self.series.items()}
+        return [as_polars(part) for part in self.series]
 
-    def of_metric(self, name: str) -> tuple[str, ...]:
-        return tuple(call_id(part) for part in self.series[name])
+    @cached_property
+    def defined(self) -> dict[str, dict[str, Any]]:
+        """What is defined of each metric."""
+        return {row["metric"]: row for row in as_polars(self.metrics).iter_rows(named=True)}
 
     def answers(self) -> Iterator[Any]:
-        yield from (self.item, self.needed, self.hurt, self.history, self.metrics)
-        for parts in self.series.values():
-            yield from parts
+        if self.meant is not None:
+            yield self.meant.answer
+        yield from (self.item, self.needed, self.hurt, self.needs, self.history, self.metrics, *self.series)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,9 @@ class Judged:
     movers: Movers
     ill: pl.DataFrame  # the movers that speak of illness
     gaps: pl.DataFrame
-    signs: pl.DataFrame  # changes, maintenance and severe events upstream until the moment, the oldest first
+    failure: Failure  # who is hurt if the CI fails
+    changed: pl.DataFrame  # the records upstream until the moment as `what_changed` ranks them
+    signs: pl.DataFrame  # those of them that may have led to it: changes, maintenance and severe events elsewhere
     compared: frozenset[str]
     leads: tuple[Lead, ...]
     nan: Mapping[str, int]  # how many points of each CI are NaN
@@ -82,16 +89,17 @@ def judge(case: Case, adjoining: bool) -> Judged:
     kinds = {name: row["kind"] for name, row in case.defined.items()}
     bad = {name: row["bad_direction"] for name, row in case.defined.items()}
     if adjoining:
-        points = points_of([part for (part,) in case.points.values()], kinds)
+        points = points_of(case.points, kinds)
         usual, now = points.filter(pl.col("ts") < case.start), points.filter(pl.col("ts") >= case.start)
     else:
-        usual, now = (points_of([parts[n] for parts in case.points.values()], kinds) for n in (0, 1))
+        usual, now = (points_of([part], kinds) for part in case.points)
     movers = rank_movers(usual, now, bad=bad, adjoining=adjoining)
     # A metric of which nobody said what is bad may be ill in either direction; one of which none is bad tells of load.
-    unsaid = [name for name, way in bad.items() if way not in ("up", "down", "none")]
-    ill = movers.moved.filter(pl.col("bad").fill_null(False) | pl.col("metric").is_in(unsaid))
+    said = [name for name, way in bad.items() if way in ("up", "down", "none")]
+    ill = movers.moved.filter(pl.col("bad").fill_null(False) | ~pl.col("metric").is_in(said))
     upstream, compared = case.upstream, frozenset(movers.compared["ci_code"])
-    signs = _signs(case)
+    changed = rank_changes(as_polars(case.history), upstream, at=case.moment, window=case.moment - case.past)
+    signs = changed.filter(_is_sign(case.ci))
     # An event of hours ago is history; one in the window tells of now, as a metric does.
     severe = signs.filter((pl.col("kind") == "event") & (pl.col("start_at") >= case.start))
     illnesses = [
@@ -108,21 +116,21 @@ def judge(case: Case, adjoining: bool) -> Judged:
         changed=set(signs.filter(pl.col("kind") == "change")["ci_code"]),
     )
     gaps = gaps_of(usual, now, start=case.start, until=case.moment)
-    return Judged(now, movers, ill, gaps, signs, compared, tuple(leads), _nan(case))
+    failure = failure_of(case.ci, case.moment, case.hurt, case.needs)
+    return Judged(now, movers, ill, gaps, failure, changed, signs, compared, tuple(leads), _nan(case))
 
 
 def _nan(case: Case) -> dict[str, int]:
     """Pandas keeps NaN, and polars reads it from there as null: a tool hands out no nulls, so both mean NaN."""
     counts: dict[str, int] = {}
-    for part in (part for parts in case.points.values() for part in parts):
+    for part in case.points:
         lost = part.filter(pl.col("value").fill_null(float("nan")).is_nan())
         for code, count in lost.group_by("ci_code").len().iter_rows():
             counts[code] = counts.get(code, 0) + count
     return dict(sorted(counts.items()))
 
 
-def _signs(case: Case) -> pl.DataFrame:
-    early = as_polars(case.history).filter(pl.col("start_at") <= case.moment)
-    severe = (pl.col("kind") == "event") & (pl.col("severity") >= SEVERE) & (pl.col("ci_code") != case.ci)
-    told = early.filter(pl.col("kind").is_in(["change", "maintenance"]) | severe)
-    return told.filter(pl.col("ci_code").is_in(list(case.upstream))).sort("start_at", "record_id", "ci_code")
+def _is_sign(ci: str) -> pl.Expr:
+    """What may have led to it: what was done, and severe events elsewhere; those on *ci* tell of what hurts."""
+    severe = (pl.col("kind") == "event") & (pl.col("severity") >= SEVERE) & (pl.col("ci_code") != ci)
+    return pl.col("kind").is_in(["change", "maintenance"]) | severe

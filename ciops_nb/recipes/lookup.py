@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -15,9 +16,10 @@ from ciops_nb.recipes.run import recipe
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
 
-__all__ = ["lookup", "winner"]
+__all__ = ["Candidates", "candidates_of", "lookup", "winner"]
 
 _WHY = {1.0: "its code is that", 0.8: "its name is that", 0.6: "its code or name begins so", 0.4: "it has the word"}
+_EXACT = 0.8
 _NAMED = 0.6  # from a prefix of the code or name on, a CI is meant; a word in some field may be any
 
 
@@ -30,36 +32,93 @@ async def lookup(ops: Ops, text: str, *, as_of: Any = None, limit: int = 10) -> 
     Args:
         text: Words of its code, name, type or tags, such as ``erp db``.
         as_of: The moment to look at; None is now.
-        limit: How many candidates to show at most.
+        limit: How many candidates to show at most; 2 at least, since whether one is meant depends on the next.
     """
-    if not isinstance(text, str) or not text.strip():
-        raise BadParameter("text", text, "holds no word", 'Such as "erp db"')
-    found = await ops.ci_search(text, limit=limit, as_of=as_of)
-    if not len(found):
-        found = await ops.ci_search(text, match="any", limit=limit, as_of=as_of)
-    rows, calls = as_polars(found), (call_id(found),)
-    section = Section("Candidates", found, calls, text="The best first, ties in order of code.")
-    unknown = tuple(incomplete([found]))
-    if not rows.height:
+    found = await candidates_of(ops, text, as_of=as_of, limit=limit)
+    unknown, calls = tuple(incomplete([found.answer])), found.calls
+    if not found.rows.height:
         everything = await ops.ci_list_preview(sort="ci_code", limit=None, as_of=as_of)
         near = nearest(text, as_polars(everything)["ci_code"].to_list())
         hint = f" Codes that look like it: {listed(near)}." if near else ""
         nothing = Statement(f"No CI is found by {text!r}.{hint}", (*calls, call_id(everything)))
-        return Findings(nothing, (), (section,), unknown=unknown)
-    best = winner(rows)
-    reasons = tuple(
-        Statement(f"{row['ci_code']}: {_why(row['score'])}, in {row['matched_on']}.", calls)
-        for row in rows.iter_rows(named=True)
-    )
-    if best is None:
-        top = rows.filter(pl.col("score") == rows["score"].max())["ci_code"].to_list()
-        headline = f"{text!r} may mean {listed(top)}: nothing tells them apart."
+        return Findings(nothing, (), (found.section(),), unknown=unknown)
+    if found.best is None:
+        headline = f"{found.doubt()}."
         step = Statement("Give the code, or a further word.", calls)
     else:
-        others = f", rather than {counted(rows.height - 1, 'other')}" if rows.height > 1 else ""
-        headline = f"{text!r} means {best}{others}."
-        step = Statement(f"Look at what it needs and hurts (triage, blast_radius), with ci={best!r}.", calls)
-    return Findings(Statement(headline, calls), reasons, (section,), unknown=unknown, next_steps=(step,))
+        others = f", rather than {counted(found.rows.height - 1, 'other')}" if found.rows.height > 1 else ""
+        headline = f"{text!r} means {found.best}{others}."
+        step = Statement(f"Look at what it needs and hurts (triage, blast_radius), with ci={found.best!r}.", calls)
+    return Findings(
+        Statement(headline, calls), found.reasons(), (found.section(),), unknown=unknown, next_steps=(step,)
+    )
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The CIs that some words may mean, the best first, and the one that is meant, None if several may be."""
+
+    text: str
+    answer: Any
+    rows: pl.DataFrame
+    best: str | None
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        return (call_id(self.answer),)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the text is the whole code or name of one, but for capitals."""
+        return bool((self.rows["score"] >= _EXACT).any())
+
+    def reasons(self) -> tuple[Statement, ...]:
+        """Of each why it may be the one."""
+        rows = self.rows.iter_rows(named=True)
+        return tuple(
+            Statement(f"{row['ci_code']}: {_why(row['score'])}, in {row['matched_on']}.", self.calls) for row in rows
+        )
+
+    def doubt(self) -> str:
+        """That several may be meant."""
+        return f"{self.text!r} may mean {listed(self._first())}: nothing tells them apart"
+
+    def taken(self) -> Statement:
+        """That the best is what is meant, and why."""
+        row = self.rows.row(by_predicate=pl.col("ci_code") == self.best, named=True)
+        others = f", rather than {counted(self.rows.height - 1, 'other')}" if self.rows.height > 1 else ""
+        text = f"{self.text!r} is taken to mean {self.best}{others}: {_why(row['score'])}, in {row['matched_on']}."
+        return Statement(text, self.calls)
+
+    def section(self) -> Section:
+        return Section("Candidates", self.answer, self.calls, text="The best first, ties in order of code.")
+
+    def _first(self) -> list[str]:
+        codes: list[str] = self.rows.filter(pl.col("score") == self.rows["score"].max())["ci_code"].to_list()
+        return codes
+
+
+async def candidates_of(ops: Ops, text: Any, *, as_of: Any = None, limit: int = 10, name: str = "text") -> Candidates:
+    """The CIs that *text* may mean: those with all its words, or, where there are none, with any of them.
+
+    Args:
+        ops: The session.
+        text: The words.
+        as_of: The moment to look at; None is now.
+        limit: How many candidates at most; 2 at least, since whether one is meant depends on the next.
+        name: What the text is called where it came from.
+
+    Raises:
+        BadParameter: it holds no word.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise BadParameter(name, text, "holds no word", 'Such as "erp db"')
+    most = 2 if limit == 1 else limit
+    found = await ops.ci_search(text, limit=most, as_of=as_of)
+    if not len(found):
+        found = await ops.ci_search(text, match="any", limit=most, as_of=as_of)
+    rows = as_polars(found)
+    return Candidates(text, found, rows, winner(rows) if rows.height else None)
 
 
 def winner(rows: pl.DataFrame) -> str | None:

@@ -48,7 +48,7 @@ def points_of(answers: Sequence[pl.DataFrame], kinds: Mapping[str, str | None]) 
     """The measured points of several metrics in one frame, counters as their rate.
 
     Args:
-        answers: Frames of ``metric_series_table``, raw, one a metric.
+        answers: Frames of ``metric_series_table``, raw, of one metric or several.
         kinds: ``counter`` or ``gauge`` of each metric; one that is not named is taken as it is.
 
     Returns:
@@ -56,6 +56,7 @@ def points_of(answers: Sequence[pl.DataFrame], kinds: Mapping[str, str | None]) 
         measurement and is left out. A counter's value is its increase per second since the point before it, so that
         its first point is none; one that fell was reset, and counted from zero.
     """
+    counters = [name for name, kind in kinds.items() if kind == "counter"]
     parts = [pl.DataFrame(schema=_POINTS)]
     for answer in answers:
         if not answer.height:
@@ -66,9 +67,8 @@ def points_of(answers: Sequence[pl.DataFrame], kinds: Mapping[str, str | None]) 
         frame = frame.filter(
             pl.col("value").is_not_null() & pl.col("value").is_not_nan() & pl.col("ci_code").is_not_null()
         )
-        if frame.height and kinds.get(frame["metric"][0]) == "counter":
-            frame = _rates(frame)
-        parts.append(frame)
+        counted = pl.col("metric").is_in(counters)
+        parts += [frame.filter(~counted), _rates(frame.filter(counted))]
     return pl.concat(parts).sort(*KEYS, "ts", maintain_order=True).select(*KEYS, "ts", "value")
 
 

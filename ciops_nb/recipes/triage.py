@@ -1,22 +1,25 @@
 """Triage: one CI hurts at some moment; what is hurt, what changed, what moved first, and what is not known?
 
-The recipe asks. How far a metric is from normal is in ``movers``, which CI explains another in ``leads``, what follows
-for this CI in ``case``, and the words are in ``account``.
+It puts other recipes together: which CI some words mean is in ``lookup``, who is hurt in ``blast_radius``, and how
+changes rank in ``what_changed``. How far a metric is from normal is in ``movers``, which CI explains another in
+``leads``, what follows for this CI in ``case``, and the words are in ``account``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ciops_nb import sync
-from ciops_nb.errors import BadParameter
+from ciops_nb.errors import BadParameter, ItemNotFound
 from ciops_nb.estate.times import TimeRange, parse_duration, parse_range, parse_time, shift
-from ciops_nb.recipes.account import findings_of
+from ciops_nb.recipes.account import findings_of, not_clear
+from ciops_nb.recipes.blast_radius import ask_needs
 from ciops_nb.recipes.case import Case, judge
-from ciops_nb.recipes.evidence import as_polars
 from ciops_nb.recipes.findings import Findings
+from ciops_nb.recipes.lookup import Candidates, candidates_of
 from ciops_nb.recipes.run import recipe
 
 if TYPE_CHECKING:
@@ -40,7 +43,9 @@ async def triage(
     """What is hurt, what changed, and what moved first around one CI at one moment?
 
     Args:
-        ci: Code of the CI that hurts.
+        ci: Code of the CI that hurts, or words that mean one, as for ``lookup``: where they may mean several, these are
+            told and nothing is triaged. A text without a blank that has more than letters in it, such as
+            ``app-erp-1``, is a code or a name, and what is not wholly so is not guessed at.
         at: When it was noticed: a time such as ``2026-03-02T10:00Z``.
         window: How long before that moment to look for what moved, such as ``2h`` or ``30m``; half of it after.
         depth: How many hops to look upstream (to what it needs, 6 at most) and downstream (to what it hurts).
@@ -51,7 +56,7 @@ async def triage(
             never shorter than the window.
 
     Raises:
-        ItemNotFound: no such CI at that moment.
+        ItemNotFound: no such CI at that moment, and none that the words mean.
         BadTimeRange, BadParameter: a time, a length of time or the depth cannot be meant.
     """
     if not isinstance(ci, str):
@@ -65,27 +70,47 @@ async def triage(
         if normal is None
         else parse_range(normal, now=moment, tz=ops.tz, name="normal")
     )
-    item, needed, hurt = await _together(
-        ops.ci_get_by_code(ci, as_of=moment),
-        ops.graph_expand(ci, view="dependency", depth=depth, as_of=moment),
-        ops.graph_expand(ci, view="impact", depth=depth, as_of=moment),
+    item, meant = await _item(ops, ci, moment)
+    if item is None:
+        assert meant is not None
+        return not_clear(meant)
+    code = ci if meant is None else str(meant.best)
+    needed, hurt = await _together(
+        ops.graph_expand(code, view="dependency", depth=depth, as_of=moment),
+        ops.graph_expand(code, view="impact", depth=depth, as_of=moment),
     )
     around = list(dict.fromkeys([*needed, *hurt]))
-    happened, metrics = await asyncio.gather(
-        ops.history_recent(around, time_range=(past, end), limit=None), ops.metric_list(around)
-    )
-    defined = {row["metric"]: row for row in as_polars(metrics).iter_rows(named=True)}
     # The baseline and the window adjoin, so that one question answers both.
     spans: list[Any] = [(usual.start, end)] if normal is None else [usual, (start, end)]
-    asked = await asyncio.gather(
-        *(ops.metric_series_table(name, around, time_range=part) for name in defined for part in spans)
+    needs, happened, metrics, *series = await asyncio.gather(
+        ask_needs(ops, hurt, moment=moment),
+        ops.history_recent(around, time_range=(past, end), limit=None),
+        ops.metric_list(),
+        *(ops.metric_series_table(None, around, time_range=part) for part in spans),
     )
-    answers = {name: asked[place * len(spans) :][: len(spans)] for place, name in enumerate(defined)}
-    case = Case(ci, moment, start, end, usual, item, needed, hurt, happened, metrics, answers, defined)
+    case = Case(
+        code, meant, moment, past, start, end, usual, item, needed, hurt, needs, happened, metrics, tuple(series)
+    )
     judged = await sync.in_thread(judge, case, normal is None)
     # Where nothing was measured then, say when something was.
     whole = None if judged.now.height else await ops.estate()
     return findings_of(case, judged, whole)
+
+
+async def _item(ops: Ops, ci: str, moment: datetime) -> tuple[Any, Candidates | None]:
+    """The CI of that code, or, where none has it, the one that the words mean, and how they were understood.
+
+    Raises:
+        ItemNotFound: it is no code, and nothing has these words, or it looks like a code with a slip in it.
+    """
+    try:
+        return await ops.ci_get_by_code(ci, as_of=moment), None
+    except ItemNotFound:
+        found = await candidates_of(ops, ci, as_of=moment, name="ci")
+        words = ci.isalpha() or len(ci.split()) > 1
+        if not found.rows.height or not (words or found.exact):
+            raise
+    return None if found.best is None else await ops.ci_get_by_code(found.best, as_of=moment), found
 
 
 async def _together(*calls: Awaitable[Any]) -> list[Any]:

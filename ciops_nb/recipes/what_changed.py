@@ -16,7 +16,7 @@ from ciops_nb.recipes.run import recipe
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
 
-__all__ = ["rank_changes", "what_changed"]
+__all__ = ["rank_changes", "ranked_section", "told_record", "what_changed"]
 
 _MOST_TOLD = 6
 # What is done to a CI says more than what is said of it; of a change that failed one must think the worst.
@@ -48,7 +48,7 @@ async def what_changed(ops: Ops, ci: str, *, at: Any = None, window: str = "24h"
     headline = (
         f"{about}: nothing is recorded for it and the {counted(len(hops) - 1, 'CI')} it needs."
         if first is None
-        else f"{about}: {_told(first)} comes first of {counted(ranked.height, 'record')}."
+        else f"{about}: {told_record(first)} comes first of {counted(ranked.height, 'record')}."
     )
     unknown = [*incomplete([needed, history])]
     if needed.graph["frontier"]:
@@ -57,9 +57,9 @@ async def what_changed(ops: Ops, ci: str, *, at: Any = None, window: str = "24h"
     unknown.append(Statement("What is not recorded as a change, event or maintenance is not seen here.", calls[1:]))
     return Findings(
         Statement(headline, calls),
-        tuple(Statement(f"{_told(row)}.", calls) for row in ranked.head(_MOST_TOLD).iter_rows(named=True)),
+        tuple(Statement(f"{told_record(row)}.", calls) for row in ranked.head(_MOST_TOLD).iter_rows(named=True)),
         (
-            Section("Ranked", ranked, calls, text="score = time x distance x risk, each between 0 and 1."),
+            ranked_section("Ranked", ranked, calls),
             Section("When", history, calls[1:], picture="timeline", options={"at": moment}),
         ),
         unknown=tuple(unknown),
@@ -105,9 +105,17 @@ def rank_changes(history: pl.DataFrame, hops: Mapping[str, int], *, at: datetime
     )
 
 
-def _told(row: Mapping[str, Any]) -> str:
-    away = f", {counted(row['hops'], 'hop')} upstream" if row["hops"] else ""
-    result = f" ({row['result']})" if row["result"] else ""
+def ranked_section(title: str, ranked: pl.DataFrame, calls: tuple[str, ...]) -> Section:
+    """The records as ``rank_changes`` ranked them, and what the score is."""
+    return Section(title, ranked, calls, text="score = time x distance x risk, each between 0 and 1.")
+
+
+def told_record(row: Mapping[str, Any]) -> str:
+    """One record of ``rank_changes`` in words."""
+    away = f" ({counted(row['hops'], 'hop')} upstream)" if row["hops"] else ""
+    # What somebody does has a result, which may not be known; an event or incident has none.
+    known = row["result"] or ("result not known" if row["kind"] in _RISK else None)
+    result = f" ({known})" if known else ""
     title = row["title"] or row["type"] or "no title"
     what = f"{row['kind']} {row['record_id']} on {row['ci_code']}{away}"
     return f"{what} at {format_time(row['start_at'])}: {title}{result}"

@@ -79,6 +79,12 @@ def test_words_are_looked_up(ops: ciops.Ops, text: str, headline: str) -> None:
     assert ops.run.sync("lookup", text=text).findings.headline.text.startswith(headline)
 
 
+def test_one_of_several_is_not_meant_because_no_more_were_asked_for(ops: ciops.Ops) -> None:
+    found = ops.run.sync("lookup", text="db erp", limit=1).findings
+
+    assert found.headline.text.startswith("'db erp' may mean db-erp-01, db-erp-02")
+
+
 def test_no_word_is_refused(ops: ciops.Ops) -> None:
     with pytest.raises(BadParameter, match="holds no word"):
         ops.run.sync("lookup", text=" ").findings  # noqa: B018
@@ -126,7 +132,7 @@ def test_records_are_ranked_as_plain_arithmetic_ranks_them(records: list[Any]) -
 def test_the_change_before_the_crisis_comes_first(ops: ciops.Ops) -> None:
     found = ops.run.sync("what_changed", ci="app-erp-01", at=AT).findings
 
-    assert "change C-san on sto-san-01, 3 hops upstream at 2026-03-02T09:35:00Z" in found.headline.text
+    assert "change C-san on sto-san-01 (3 hops upstream) at 2026-03-02T09:35:00Z" in found.headline.text
 
 
 def test_nothing_recorded_is_said(ops: ciops.Ops) -> None:

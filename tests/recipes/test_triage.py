@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import random
 from collections.abc import Iterable
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import ciops_nb as ciops
 from ciops_nb.errors import BadParameter, BadTimeRange, IncompleteResult, ItemNotFound
 from ciops_nb.estate.generate import generate
 from ciops_nb.estate.importer import import_tables
+from ciops_nb.estate.times import parse_time
 from ciops_nb.recipes.findings import Findings
 from ciops_nb.recipes.run import Run
 from tests.worlds import Rows, hours, write_world
@@ -163,13 +167,131 @@ def test_both_engines_and_both_kinds_of_frames_say_the_same() -> None:
     assert 1 == len(said)
 
 
-def test_one_call_a_metric_answers_for_the_window_and_the_baseline() -> None:
+@pytest.mark.parametrize(("more", "reads"), [({}, 1), ({"normal": "2026-02-24/2026-02-26"}, 2)])
+def test_all_metrics_are_read_at_once_and_no_question_is_asked_twice(more: dict[str, Any], reads: int) -> None:
     with ciops.connect(ROOT / "data/demo") as ops:
-        run = ops.run.sync("triage", ci="app-erp-01", at="2026-03-02T10:00Z")
+        run = ops.run.sync("triage", ci="app-erp-01", at="2026-03-02T10:00Z", **more)
 
-    asked = [call.params["metric"] for call in run.calls if call.tool == "metric_series_table"]
-    assert sorted(set(asked)) == sorted(asked)
-    assert 5 + len(asked) == len(run.calls)
+    tools = [call.tool for call in run.calls]
+    assert tools == [
+        "ci_get_by_code", "graph_expand", "graph_expand", "graph_expand", "history_recent", "metric_list",
+        *["metric_series_table"] * reads,
+    ]  # fmt: skip
+    assert len(tools) == len({(call.tool, json.dumps(call.params, sort_keys=True)) for call in run.calls})
+    assert not any(call.cached for call in run.calls)
+
+
+# --- it stands on the other recipes -----------------------------------------------------------------------------------
+
+
+def texts(statements: Iterable[Any]) -> list[str]:
+    return [statement.text for statement in statements]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("APP-ERP-01", "its code is that"),
+        ("erp application 1", "its name is that"),
+        ("ERP application 1", "its name is"),
+    ],
+)
+def test_words_that_mean_one_ci_are_triaged_as_its_code_is(words: str, meant: str) -> None:
+    with ciops.connect(ROOT / "data/demo") as ops:
+        by_code, by_words = (
+            ops.run.sync("triage", ci=ci, at="2026-03-02T10:00Z").findings for ci in ("app-erp-01", words)
+        )
+        named = ops.run.sync("lookup", text=words, as_of="2026-03-02T10:00Z").findings
+
+    first, *rest = texts(by_words.statements)
+    assert first.startswith(f"{words!r} is taken to mean app-erp-01")
+    assert meant in first
+    assert named.headline.text.startswith(f"{words!r} means app-erp-01")
+    assert texts(by_code.statements) == rest
+    assert by_code.headline == by_words.headline
+    assert ["Candidates", *(part.title for part in by_code.sections)] == [part.title for part in by_words.sections]
+
+
+@pytest.mark.parametrize("words", ["erp db", "erp", "no san at all"])
+def test_words_that_may_mean_several_are_answered_by_these_as_lookup_tells_them(words: str) -> None:
+    with ciops.connect(ROOT / "data/demo", frames="polars") as ops:
+        run = ops.run.sync("triage", ci=words, at="2026-03-02T10:00Z")
+        looked_up = ops.run.sync("lookup", text=words, as_of="2026-03-02T10:00Z").findings
+
+    assert ("done", {"ci_search"}) == (run.status, {call.tool for call in run.calls})
+    assert looked_up.headline.text.removesuffix(".") + ", so nothing was triaged." == run.findings.headline.text
+    assert texts(looked_up.statements) == texts(run.findings.statements)
+    assert ["Candidates"] == [part.title for part in run.findings.sections]
+    assert looked_up.sections[0].body.equals(run.findings.sections[0].body)
+    assert f"such as ci={looked_up.sections[0].body['ci_code'][0]!r}" in run.findings.next_steps[0].text
+
+
+def test_a_code_with_a_slip_is_not_guessed_at_though_another_begins_with_it() -> None:
+    """app-erp-1 may be app-erp-01 as well as app-erp-10, and words would find the second alone."""
+    with ciops.connect(ROOT / "data/demo", frames="polars") as ops:
+        assert ["app-erp-10"] == ops.ci_search.sync("app-erp-1")["ci_code"].to_list()
+        with pytest.raises(ItemNotFound, match="app-erp-01"):
+            ops.run.sync("triage", ci="app-erp-1", at="2026-03-02T10:00Z").findings  # noqa: B018
+
+
+def test_a_triage_by_words_is_replayed_as_it_was(tmp_path: Path) -> None:
+    with ciops.connect(ROOT / "data/demo") as ops:
+        run = ops.run.sync("triage", ci="ERP application 1", at="2026-03-02T10:00Z")
+        again = ciops.replay(run.save(tmp_path / "run.ciops"))
+
+        assert {"same"} == set(ops.compare(run, again)["status"])
+
+
+@pytest.mark.parametrize(("ci", "at"), [row[:2] for row in PLANTED])
+def test_changes_rank_as_in_what_changed(ci: str, at: str) -> None:
+    with ciops.connect(ROOT / "data/demo", frames="polars") as ops:
+        run = ops.run.sync("triage", ci=ci, at=at, history="24h")
+        alone = ops.run.sync("what_changed", ci=ci, at=at, window="24h").findings
+
+    # What is of the very moment is told by a triage, and is not before it.
+    ranked = section(run.findings, "What changed").filter(pl.col("start_at") < parse_time(at, tz=UTC))
+    assert ranked.height
+    assert_frame_equal(section(alone, "Ranked"), ranked)  # the last bit of a power depends on how many are computed
+    said = texts(run.findings.statements)
+    signs = [
+        f"{text[0].upper()}{text[1:]}" for text in texts(alone.statements) if text.startswith(("change", "maintenance"))
+    ]
+    assert signs == [text for text in said if text.startswith(("Change", "Maintenance"))][: len(signs)]
+
+
+@pytest.mark.parametrize("ci", ["srv-erp-01", "sto-san-01", "app-erp-01"])
+def test_who_is_hurt_is_as_in_blast_radius(ci: str) -> None:
+    at = "2026-03-02T10:00Z"
+    with ciops.connect(ROOT / "data/demo", frames="polars") as ops:
+        found = ops.run.sync("triage", ci=ci, at=at).findings
+        alone = ops.run.sync("blast_radius", ci=ci, at=at, depth=3).findings
+
+    assert section(alone, "What is hurt").equals(section(found, "Who is hurt"))
+    assert alone.headline.text in texts(found.statements)
+    spared = texts(alone.ruled_out)
+    assert spared[:6] == [text for text in texts(found.ruled_out) if " goes on: it loses " in text]
+    assert (len(spared) > 6) == any("lose something they need and go on" in text for text in texts(found.ruled_out))
+    both = [text for text in texts(alone.unknown) if "both ways" in text]
+    assert both == [text for text in texts(found.unknown) if "both ways" in text]
+
+
+def test_of_changes_alike_in_time_the_nearer_comes_first(tmp_path: Path) -> None:
+    """The latest is not the likeliest: a risky change on the CI itself outranks a later one far away."""
+    change = {"tenant_id": "t", "type": "x", "result": "success", "title": "release"}
+    rows = {
+        "ci": [item(code) for code in "abc"],
+        "relation": [needs("a", "b"), needs("b", "c")],
+        "metric_def": [defined()],
+        "metric": measured("a", usual(190) + [99.0] * 10),
+        "change": [
+            {**change, "ci_id": "id-a", "change_id": "C1", "start_at": hours(47), "end_at": hours(48)},
+            {**change, "ci_id": "id-c", "change_id": "C2", "start_at": hours(47.2), "end_at": hours(48)},
+        ],
+    }
+    found = triage(tmp_path, rows).findings
+
+    assert ["C1", "C2"] == section(found, "What changed")["record_id"].to_list()
+    assert "after change C1 (release)" in found.headline.text
 
 
 # --- what is not known is said ----------------------------------------------------------------------------------------
@@ -335,6 +457,7 @@ def test_maintenance_and_changes_before_the_window_are_told(tmp_path: Path) -> N
         ({"window": "2 hours"}, BadParameter, "window='2 hours'"),
         ({"baseline": "0h"}, BadParameter, "baseline='0h'"),
         ({"history": "long"}, BadParameter, "history='long'"),
+        ({"ci": " "}, BadParameter, "ci=' ': holds no word"),
         ({"ci": ["app-erp-01", "app-erp-02"]}, BadParameter, "is not the code of one CI"),
         ({"window": "800000d"}, BadTimeRange, "window='800000d': reaches outside of the calendar"),
         ({"baseline": "800000d"}, BadTimeRange, "baseline='800000d': reaches outside of the calendar"),

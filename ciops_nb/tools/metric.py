@@ -415,7 +415,7 @@ async def metric_series_table(
     told = [] if apart else [pl.lit(next(iter(defined))).alias("metric")]
     told += [pl.lit(1, pl.Int64).alias("n")] if every is None else []
     held = (await with_codes(ctx, rows)).lazy().with_columns(told)
-    ordered = held.sort("ts", "ci_code", *apart, "series", "value").collect()
+    ordered = await sync.in_thread(lambda: held.sort("ts", "ci_code", *apart, "series", "value").collect())
     if wide:
         return ctx.cut(_wide(ctx, ordered, bool(apart)), limit=limit)
     asked = None if named is None else list(named)

@@ -5,12 +5,10 @@ Nothing else is global.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import polars as pl
@@ -19,6 +17,7 @@ from ciops_nb import sync
 from ciops_nb.engines.protocol import LazyFrame, Tables
 from ciops_nb.estate.manifest import Manifest
 from ciops_nb.estate.times import TimeRange, parse_range, parse_time
+from ciops_nb.flights import Flights
 from ciops_nb.parameters import check_count
 
 __all__ = ["Context", "Frame", "Graph", "Notes", "Shared", "Spans"]
@@ -63,54 +62,26 @@ class Spans(Protocol):
         """Measure what is done inside."""
 
 
-class _Build:
-    """One thing in the making, or made, and how many wait for it."""
-
-    def __init__(self, future: asyncio.Future[Any]) -> None:
-        self.future, self.waiting = future, 0
-
-
 class Shared:
     """Things built once from one state of one tenant's tables (an index, a topology), asked for by all calls.
 
-    Calls that come while it is built wait for the same build; one that fails is not kept, and one that nobody waits for
-    any more ends: it may have stalled, and then who asks next must not wait for it too.
+    Calls that come while it is built wait for the same build; one that fails is not kept.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Build] = {}
+        self._made: Flights[Any] = Flights(keep=True)
         self._slots: dict[str, str] = {}
 
     async def get(self, key: str, build: Callable[[], Awaitable[T]]) -> T:
-        made = self._kept.get(key)
-        if made is None:
-            # A task of its own: a caller that is cancelled must not take the build from the others.
-            made = self._kept[key] = _Build(asyncio.ensure_future(build()))
-            made.future.add_done_callback(partial(self._forget, key, made))
-        made.waiting += 1
-        try:
-            result: T = await asyncio.shield(made.future)
-        except asyncio.CancelledError:
-            if made.waiting == 1 and not made.future.done():
-                if self._kept.get(key) is made:
-                    del self._kept[key]  # who comes now starts anew
-                made.future.cancel()
-                await asyncio.wait([made.future])
-            raise
-        finally:
-            made.waiting -= 1
-        return result
+        made: T = await self._made.join(key, build)
+        return made
 
     async def newest(self, slot: str, key: str, build: Callable[[], Awaitable[T]]) -> T:
         """Like ``get``, but only the thing that was asked for last is kept in *slot*: for what differs by moment."""
         if self._slots.get(slot) not in (None, key):
-            self._kept.pop(f"{slot} {self._slots[slot]}", None)
+            self._made.drop(f"{slot} {self._slots[slot]}")
         self._slots[slot] = key
         return await self.get(f"{slot} {key}", build)
-
-    def _forget(self, key: str, made: _Build, done: asyncio.Future[Any]) -> None:
-        if (done.cancelled() or done.exception() is not None) and self._kept.get(key) is made:
-            del self._kept[key]
 
 
 @dataclass(frozen=True)

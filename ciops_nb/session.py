@@ -31,7 +31,6 @@ from ciops_nb.execution.keep import whole
 from ciops_nb.execution.record import current
 from ciops_nb.execution.sources import Choice, Health, choose, stand_ins
 from ciops_nb.execution.stack import build_runner
-from ciops_nb.execution.timeout import limited
 from ciops_nb.execution.trace import Trace
 from ciops_nb.present import as_frames
 from ciops_nb.registry import BoundTool, Tool, find_tool
@@ -219,8 +218,8 @@ class Ops:
         for turn in choose(asked, list(self._sources), self._health):
             began = time.perf_counter()
             try:
-                async with limited(asked, timeout if self._timeout is None else self._timeout):
-                    return await self._sources[turn.source].now()
+                limit = timeout if self._timeout is None else self._timeout
+                return await sync.limited(self._sources[turn.source].now, asked, limit)
             except self._on as error:
                 # What is known is told at once and says nothing of the source's health; that it fails does.
                 self._health[turn.source].note(asked, False, time.perf_counter() - began)
@@ -390,8 +389,7 @@ class Ops:
         for name in stand_ins(call.tool, names, self._health):
             began = time.perf_counter()
             try:
-                async with limited(call.tool, call.timeout):
-                    holds[name] = await self._sources[name].newest()
+                holds[name] = await sync.limited(self._sources[name].newest, call.tool, call.timeout)
             except self._on:
                 self._health[name].note(call.tool, False, time.perf_counter() - began)
         return choose(call.tool, names, self._health, needs_until=needs_until(call.arguments), holds_until=holds)

@@ -22,9 +22,10 @@ BELOW = {
     "answers": {"errors", "estate"},
     "present": set(),
     "plugins": set(),
-    "context": {"errors", "parameters", "sync", "estate", "engines"},
+    "flights": set(),
+    "context": {"errors", "parameters", "sync", "flights", "estate", "engines"},
     "registry": {"errors", "sync", "plugins", "estate", "context"},
-    "execution": {"errors", "present"},
+    "execution": {"errors", "sync", "flights", "present"},
     "tools": {"errors", "parameters", "sync", "estate", "engines", "topology", "cep", "context", "registry"},
     "source": {"errors", "sync", "engines", "context"},
     "session": {

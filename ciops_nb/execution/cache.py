@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import OrderedDict
@@ -15,6 +14,7 @@ import polars as pl
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.execution.call import Answer, Call, Runner
+from ciops_nb.flights import Flights
 from ciops_nb.present import as_frames
 
 __all__ = ["Cache", "Kept"]
@@ -144,19 +144,12 @@ class Kept:
             self._drop(next(iter(self._entries)))
 
 
-class _Flight:
-    """One run of the inner layers that several callers wait for."""
-
-    def __init__(self, task: asyncio.Task[Answer]) -> None:
-        self.task, self.waiting = task, 0
-
-
 class Cache:
     """Answers from ``Kept`` what it can; calls that are equal and come together are one."""
 
     def __init__(self, inner: Runner, kept: Kept) -> None:
         self._inner, self._kept = inner, kept
-        self._flights: dict[str, _Flight] = {}
+        self._flights: Flights[Answer] = Flights()
 
     async def __call__(self, call: Call) -> Answer:
         if self._kept.ttl(call) <= 0 or call.data_version is None:
@@ -164,21 +157,8 @@ class Cache:
         found = self._kept.get(call)
         if found is not None:
             return found
-        flight = self._flights.get(call.key)
-        joined = flight is not None
-        if flight is None:
-            # A task of its own: a caller that is cancelled must not take the answer from the others.
-            flight = self._flights[call.key] = _Flight(asyncio.ensure_future(self._fly(call)))
-            flight.task.add_done_callback(partial(self._land, call, flight))
-        flight.waiting += 1
-        try:
-            answer = await asyncio.shield(flight.task)
-        except asyncio.CancelledError:
-            if flight.waiting == 1 and not flight.task.done():
-                await self._abandon(call, flight)
-            raise
-        finally:
-            flight.waiting -= 1
+        joined = call.key in self._flights
+        answer = await self._flights.join(call.key, partial(self._fly, call))
         return replace(answer, cached=True, age=0.0) if joined else answer
 
     async def _fly(self, call: Call) -> Answer:
@@ -187,13 +167,3 @@ class Cache:
         if answer.fallback is None and answer.steady and answer.data_version == call.data_version:
             self._kept.put(call, answer)
         return answer
-
-    def _land(self, call: Call, flight: _Flight, _: object = None) -> None:
-        if self._flights.get(call.key) is flight:
-            del self._flights[call.key]
-
-    async def _abandon(self, call: Call, flight: _Flight) -> None:
-        """Nobody waits any more: the work ends too, and its clean-up with it."""
-        self._land(call, flight)  # who comes now starts anew
-        flight.task.cancel()
-        await asyncio.wait([flight.task])

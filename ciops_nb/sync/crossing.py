@@ -17,7 +17,7 @@ import time
 import traceback
 import types
 import weakref
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import Context, ContextVar, copy_context
 from queue import Empty, SimpleQueue
@@ -27,7 +27,7 @@ from ciops_nb.errors import CannotWait, ToolTimedOut
 from ciops_nb.sync import cell, driven
 from ciops_nb.sync.waiting import GRACE, TICK, bring_back, interruptible, ticking, warn, warn_of_nest_asyncio
 
-__all__ = ["Call", "Twin", "block", "call", "in_thread", "on_home_loop", "twin"]
+__all__ = ["Call", "Twin", "block", "call", "in_thread", "limited", "on_home_loop", "twin"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -361,13 +361,18 @@ class _Watch:
         self._crossing.home.warned = False
 
 
-async def limited(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float | None) -> R:  # noqa: ASYNC109  it is one
+async def limited(make: Callable[[], Awaitable[R]], name: str, timeout: float | None) -> R:  # noqa: ASYNC109  it is one
+    """What ``make()`` gives, cancelled after *timeout* seconds; None lets it run.
+
+    Raises:
+        ToolTimedOut: it took longer; *name* is what is told of it.
+    """
     __tracebackhide__ = True
     try:
         async with asyncio.timeout(timeout) as limit:
             return await make()
     except TimeoutError:
-        if timeout is None or not limit.expired():
+        if timeout is None or not limit.expired():  # one of its own
             raise
     raise ToolTimedOut(name, timeout)
 

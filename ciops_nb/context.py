@@ -5,7 +5,8 @@ Nothing else is global.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -16,9 +17,11 @@ import polars as pl
 from ciops_nb import sync
 from ciops_nb.engines.protocol import LazyFrame, Tables
 from ciops_nb.estate.manifest import Manifest
+from ciops_nb.estate.schema import TABLES
 from ciops_nb.estate.times import TimeRange, parse_range, parse_time
 from ciops_nb.flights import Flights
 from ciops_nb.parameters import check_count
+from ciops_nb.ways import Rates, Way, Work, decide
 
 __all__ = ["Context", "Frame", "Graph", "Notes", "Shared", "Spans"]
 
@@ -68,9 +71,11 @@ class Shared:
     Calls that come while it is built wait for the same build; one that fails is not kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rates: Rates | None = None) -> None:
+        self.rates = Rates() if rates is None else rates
         self._made: Flights[Any] = Flights(keep=True)
         self._slots: dict[str, str] = {}
+        self._spent: dict[str, tuple[str, float]] = {}  # by index, for the key that was asked for last
 
     async def get(self, key: str, build: Callable[[], Awaitable[T]]) -> T:
         made: T = await self._made.join(key, build)
@@ -82,6 +87,26 @@ class Shared:
             self._made.drop(f"{slot} {self._slots[slot]}")
         self._slots[slot] = key
         return await self.get(f"{slot} {key}", build)
+
+    def holds(self, slot: str, key: str = "") -> bool:
+        """Whether what was asked of *slot* is there, or in the making."""
+        return f"{slot} {key}".rstrip() in self._made
+
+    def way(self, work: Work, sizes: Mapping[str, int]) -> Way:
+        """How *work* would be done now."""
+        slot = work.index or ""
+        key, spent = self._spent.get(slot, ("", 0.0))
+        return decide(
+            work, sizes, self.rates, built=self.holds(slot, work.key), spent_ms=spent if key == work.key else 0.0
+        )
+
+    def spend(self, work: Work, way: Way, took_ms: float) -> None:
+        """Remember how long *way* took."""
+        slot = work.index or ""
+        key, spent = self._spent.get(slot, ("", 0.0))
+        before = spent if key == work.key and way.route == "portable" else 0.0
+        self._spent[slot] = (work.key, before + took_ms if way.route == "portable" else 0.0)
+        self.rates.note(slot, way, took_ms)
 
 
 @dataclass(frozen=True)
@@ -103,6 +128,29 @@ class Context:
             found = await sync.in_thread(self.tables.run, lazy)
             span.rows, span.bytes = found.height, int(found.estimated_size())
             return found
+
+    async def sizes(self) -> Mapping[str, int]:
+        """About how many rows each table has."""
+
+        async def build() -> dict[str, int]:
+            return await sync.in_thread(lambda: {name: self.tables.size(name) for name in TABLES})
+
+        return await self.shared.get("sizes", build)
+
+    async def either(self, work: Work, whole: Callable[[], Awaitable[T]], part: Callable[[], Awaitable[T]]) -> T:
+        """What answers *work*: ``whole()``, kept for all calls, or ``part()``, for this one. See ``ciops_nb.ways``."""
+        slot = work.index or ""
+
+        def index() -> Awaitable[T]:
+            return self.shared.newest(slot, work.key, whole) if work.key else self.shared.get(slot, whole)
+
+        if self.shared.holds(slot, work.key):
+            return await index()
+        way = self.shared.way(work, await self.sizes())
+        began = time.perf_counter()
+        made = await (part() if way.route == "portable" else index())
+        self.shared.spend(work, way, (time.perf_counter() - began) * 1e3)
+        return made
 
     def moment(self, as_of: Any) -> datetime:
         """The moment that *as_of* means; None is now."""

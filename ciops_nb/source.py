@@ -13,6 +13,7 @@ from ciops_nb import sync
 from ciops_nb.context import Context, Shared, Spans
 from ciops_nb.engines.protocol import Engine, Tables
 from ciops_nb.errors import EngineUnavailable, EstateInvalid
+from ciops_nb.ways import Rates
 
 __all__ = ["Source"]
 
@@ -38,6 +39,7 @@ class Source:
     def __init__(self, name: str, engine: Engine, tenant: str, *, now: datetime | None, spans: Spans) -> None:
         self.name, self.engine, self._tenant, self._now, self._spans = name, engine, tenant, now, spans
         self._state: _State | None = None
+        self._rates = Rates()
 
     def version(self) -> str:
         """The version of the data as they are now.
@@ -65,7 +67,7 @@ class Source:
         """What was built from the data as they are now."""
         version = self.version()
         if self._state is None or self._state.version != version:
-            self._state = _State(version, Shared())
+            self._state = _State(version, Shared(self._rates))
         return self._state.shared
 
     @property

@@ -90,6 +90,10 @@ class FaultyTables:
     def has(self, name: str) -> bool:
         return self._tables.has(name)
 
+    def size(self, name: str) -> int:
+        size: int = self._tables.size(name)
+        return size
+
     def table(self, name: str, within: Any = None) -> Any:
         return self._tables.table(name, within)
 

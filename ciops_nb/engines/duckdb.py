@@ -33,6 +33,10 @@ class DuckDBTables:
     def has(self, name: str) -> bool:
         return name in self._tables
 
+    def size(self, name: str) -> int:
+        files = self._tables.get(name)
+        return 0 if files is None else files.rows
+
     def table(self, name: str, within: TimeRange | None = None) -> LazyFrame:
         rows = self._rows(files_within(self._tables.get(name), within), list(TABLES[name].columns))
         return rows.filter(nw.col("tenant_id") == nw.lit(self._tenant)).drop("tenant_id")

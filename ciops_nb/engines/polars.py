@@ -29,6 +29,10 @@ class PolarsTables:
     def has(self, name: str) -> bool:
         return name in self._tables
 
+    def size(self, name: str) -> int:
+        files = self._tables.get(name)
+        return 0 if files is None else files.rows
+
     def table(self, name: str, within: TimeRange | None = None) -> LazyFrame:
         files = files_within(self._tables.get(name), within)
         lazy = _empty(TABLES[name]) if files is None else _scan(files)

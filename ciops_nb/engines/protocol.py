@@ -25,6 +25,9 @@ class Tables(Protocol):
     def has(self, name: str) -> bool:
         """Whether the estate has this table at all: absent and empty differ."""
 
+    def size(self, name: str) -> int:
+        """About how many rows the table has, of all tenants, as far as that can be told without reading any. Blocks."""
+
     def table(self, name: str, within: TimeRange | None = None) -> LazyFrame:
         """The rows of the bound tenant: the columns of the schema without ``tenant_id``, in their types.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import and_, or_
 from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
@@ -13,7 +16,8 @@ import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.context import Context, Frame
-from ciops_nb.errors import BadParameter, ItemNotFound, UnknownField
+from ciops_nb.engines.protocol import LazyFrame
+from ciops_nb.errors import BadParameter, UnknownField
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS, DTYPES
 from ciops_nb.estate.times import format_time
@@ -25,10 +29,12 @@ from ciops_nb.tools.scope import (
     ci_rows,
     codes_of,
     known_field,
+    no_such_ci,
     properties_at,
     property_index,
     select_cis,
 )
+from ciops_nb.ways import Work
 
 __all__ = ["ci_aggregate", "ci_get", "ci_get_by_code", "ci_list_preview", "ci_search"]
 
@@ -76,11 +82,12 @@ async def ci_search(
         raise BadParameter("keywords", keywords, "is not a text", 'Such as "erp db"')
     moment = ctx.moment(as_of)
     kept = await _kept(ctx, where, moment)
-    index = await _searched(ctx, moment)
+    words = keywords.lower().split()
+    index = await _searched(ctx, moment, words, match)
     by, descending = (None, False) if isinstance(sort, str) and sort == "relevance" else _sort(sort)
 
     def find() -> tuple[_Found, pl.DataFrame]:
-        found = index.find(keywords.lower().split(), match, kept)
+        found = index.find(words, match, kept)
         return found, pl.DataFrame({"place": index.order(found, by, descending)})
 
     found, order = await sync.in_thread(find)
@@ -223,13 +230,49 @@ class _SearchIndex:
         return np.repeat(np.arange(len(rows)), count), np.repeat(start - before, count) + np.arange(count.sum())
 
 
-async def _searched(ctx: Context, moment: datetime) -> _SearchIndex:
-    async def build() -> _SearchIndex:
-        cis = await _cis_at(ctx, moment)
-        tags = properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null())
-        return await sync.in_thread(_SearchIndex, cis, await ctx.run(tags))
+async def _searched(ctx: Context, moment: datetime, words: list[str], match: str) -> _SearchIndex:
+    """An index in which the CIs are that have the *words* at *moment*."""
+    tags = properties_at(ctx, moment).filter(nw.col("kind") == nw.lit("tag"), ~nw.col("value").is_null())
 
-    return await ctx.shared.newest("search", format_time(moment), build)
+    async def whole() -> _SearchIndex:
+        return await sync.in_thread(_SearchIndex, await _cis_at(ctx, moment), await ctx.run(tags))
+
+    async def part() -> _SearchIndex:
+        sieved = _with_words(await select_cis(ctx, None, moment), tags, words, match).select(CI_COLUMNS)
+        cis = (await ctx.run(sieved)).sort("ci_code", "ci_id")
+        held = await ctx.run(ci_rows(ctx, tags, cis["ci_id"].to_list()))
+        return await sync.in_thread(_SearchIndex, cis, held)
+
+    return await ctx.either(_search_work(words, moment, await ctx.sizes()), whole, part)
+
+
+def _search_work(words: list[str], moment: datetime, sizes: Mapping[str, int]) -> Work:
+    # How many CIs have a word cannot be known beforehand: one in fifty is pulled out of the air.
+    cis = sizes["ci"] / (50 if words and _sieves(words) else 1)
+    reads = ("ci", *("ci_property",) * (len(words) + 1))
+    return Work("search", ("ci", "ci_property"), 3.1, reads, cis, cis, format_time(moment))
+
+
+def _sieves(words: list[str]) -> bool:
+    """Whether an engine can be asked for them: engines differ in how they lower letters that are not of ASCII."""
+    return all(word.isascii() for word in words)
+
+
+def _with_words(cis: LazyFrame, tags: LazyFrame, words: list[str], match: str) -> LazyFrame:
+    """Those of *cis* that have the words in a text or tag, and perhaps some more: who is asked next looks closely."""
+    if not words or not _sieves(words):
+        return cis
+    met = []
+    for place, word in enumerate(words):
+        tagged = tags.filter(_holds("value", word)).select("ci_id").unique()
+        cis = cis.join(tagged.with_columns(nw.lit(1).alias(f"tag{place}")), on="ci_id", how="left")
+        texts = [_holds(name, word) for name in _SEARCHED]
+        met.append(nw.any_horizontal(*texts, ~nw.col(f"tag{place}").is_null(), ignore_nulls=True))
+    return cis.filter(reduce(or_ if match == "any" else and_, met))
+
+
+def _holds(column: str, word: str) -> nw.Expr:
+    return nw.col(column).str.to_lowercase().str.contains(word, literal=True)
 
 
 async def _cis_at(ctx: Context, moment: datetime) -> pl.DataFrame:
@@ -305,17 +348,18 @@ async def _get(ctx: Context, key: str, asked: Any, as_of: Any) -> pl.DataFrame:
     wanted = [asked] if isinstance(asked, str) else asked
     if not isinstance(wanted, (list, tuple)) or not all(isinstance(value, str) for value in wanted):
         raise BadParameter(key, asked, "is neither a text nor a list of texts", "Ask for one, or for a list")
-    index = await ci_index(ctx)
+    index = await ci_index(ctx, key, wanted)
     rows = []
     for value in wanted:
         row = index.row_at(key, value, moment)
         if row is None:
-            raise ItemNotFound(value, index.near(key, value), what=key.removeprefix("ci_"), when=format_time(moment))
+            raise await no_such_ci(ctx, key, value, moment)
         rows.append(row)
     # A slice is free; a gather wakes all of polars' threads for one row.
     found = index.cis.slice(rows[0], 1) if len(rows) == 1 else index.cis[rows]
-    properties = await property_index(ctx)
-    held = [properties.of(ci_id, moment) for ci_id in found["ci_id"]]
+    ids = found["ci_id"].to_list()
+    properties = await property_index(ctx, ids)
+    held = [properties.of(ci_id, moment) for ci_id in ids]
     ctx.notes.total = len(rows)
     return found.hstack(
         [
@@ -397,13 +441,13 @@ async def ci_aggregate(
     measured = {text: await _measure(ctx, text) for text in asked}
     rows = await select_cis(ctx, where, moment)
     if ci is not None:
-        index = await ci_index(ctx)
         wanted = codes_of(ci)
+        index = await ci_index(ctx, "ci_code", wanted)
         held = []
         for code in wanted:
             row = index.row_at("ci_code", code, moment)
             if row is None:
-                raise ItemNotFound(code, index.near("ci_code", code), when=format_time(moment))
+                raise await no_such_ci(ctx, "ci_code", code, moment)
             held.append(row)
         # Not all that ever had the code: one that had it before may have another now.
         rows = ci_rows(ctx, rows, index.cis[held]["ci_id"].to_list())

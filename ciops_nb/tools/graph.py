@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -12,12 +13,13 @@ import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.context import Context, Graph
-from ciops_nb.errors import BadParameter, ItemNotFound
-from ciops_nb.estate.names import nearest
-from ciops_nb.estate.times import format_time, micros
+from ciops_nb.errors import BadParameter
+from ciops_nb.estate.schema import DTYPES, TABLES, Impact
+from ciops_nb.estate.times import micros
 from ciops_nb.parameters import check_count, choose, several
 from ciops_nb.registry import tool
-from ciops_nb.tools.scope import codes_of
+from ciops_nb.tools.around import Follow, around
+from ciops_nb.tools.scope import codes_of, no_such_ci, versions
 from ciops_nb.topology import (
     Direction,
     Edges,
@@ -30,6 +32,8 @@ from ciops_nb.topology import (
     to_networkx,
 )
 from ciops_nb.topology.csr import Ints
+from ciops_nb.topology.follow import rule_for
+from ciops_nb.ways import Work
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -59,20 +63,70 @@ _DIRECTIONS = ("upstream", "downstream", "either")
 _NODE = ("ci_id", "ci_name", "ci_type", "ci_subtype", "status", "criticality")
 
 
-async def _at(ctx: Context, moment: datetime) -> tuple[Snapshot, pl.DataFrame]:
-    """The graph as it was at *moment*, and all versions of the CIs, which its versions number.
+@dataclass(frozen=True)
+class _Seen:
+    """What a question can see: from which CIs on, how far, in which direction, over which relation types."""
+
+    roots: list[str]
+    depth: int
+    direction: Direction
+    relations: Any
+    view: View
+    target: str | None = None
+
+    def work(self, sizes: Mapping[str, int], most: int | None = None) -> Work:
+        """What it takes to answer, of at most so many nodes."""
+        cis, relations = max(sizes["ci"], 1), sizes["relation"]
+        each = (2 if self.direction == "either" else 1) * relations / cis  # followed from a CI, on average
+        near = len(self.roots) * sum(each**step for step in range(self.depth + 1))
+        nodes = min(cis, near)
+        reads = ("ci", "ci", "relation", *("relation", "ci") * (self.depth + 1))
+        part = min(nodes * (1 + 2 * relations / cis), cis + relations)
+        return Work("topology", ("ci", "relation"), 1.1, reads, part, min(nodes, nodes if most is None else most))
+
+
+async def _at(ctx: Context, moment: datetime, seen: _Seen) -> tuple[Snapshot, pl.DataFrame]:
+    """The graph as it was at *moment*, of all CIs or of those in sight, and the versions of CIs, which its own number.
 
     All versions of the graph are held once for a state of the data.
     """
 
-    async def build() -> tuple[Topology, pl.DataFrame]:
-        cis, relations = await asyncio.gather(ctx.run(ctx.tables.table("ci")), ctx.run(ctx.tables.table("relation")))
+    async def whole() -> tuple[Topology, pl.DataFrame]:
+        cis, relations = await asyncio.gather(versions(ctx), ctx.run(ctx.tables.table("relation")))
         return await sync.in_thread(Topology.build, cis, relations, ctx.manifest.relation_types), cis
+
+    async def part() -> tuple[Topology, pl.DataFrame]:
+        types = await _declared(ctx)
+        follow = _followed(types, seen)
+        cis, relations = await around(ctx, moment, seen.roots, depth=seen.depth, follow=follow, target=seen.target)
+        return await sync.in_thread(Topology.build, cis, relations, types), cis
 
     if not ctx.tables.has("relation"):
         ctx.warn("this estate has no table 'relation': nothing is known of how CIs hang together")
-    topology, cis = await ctx.shared.get("topology", build)
+    topology, cis = await ctx.either(seen.work(await ctx.sizes()), whole, part)
     return await sync.in_thread(topology.at, micros(moment)), cis
+
+
+async def _declared(ctx: Context) -> dict[str, Impact]:
+    """All relation types that were ever used, or are declared, so that a part of the graph knows them all."""
+
+    async def build() -> list[str]:
+        return (await ctx.run(ctx.tables.table("relation").select("relation_type").unique()))["relation_type"].to_list()
+
+    used = await ctx.shared.get("relation_types", build)
+    return {**dict.fromkeys(used, "none"), **ctx.manifest.relation_types}
+
+
+def _followed(types: Mapping[str, Impact], seen: _Seen) -> Follow:
+    """The names of the types that may be followed along their arrow, and against it."""
+    cis, relations = (
+        pl.DataFrame(schema={column.name: DTYPES[column.kind] for column in TABLES[name].columns})
+        for name in ("ci", "relation")
+    )
+    blank = Topology.build(cis, relations, types).at(0)
+    rule = rule_for(blank, seen.direction, _types(blank, seen.relations, seen.view))
+    names = np.array(blank.topology.types, dtype=object)
+    return Follow(names[rule.along].tolist(), names[rule.against].tolist())
 
 
 def _types(snapshot: Snapshot, relations: Any, view: View) -> frozenset[int] | None:
@@ -82,11 +136,11 @@ def _types(snapshot: Snapshot, relations: Any, view: View) -> frozenset[int] | N
     return snapshot.topology.type_codes(several("relations", relations, "Name a relation type, or a list of them"))
 
 
-def _find(snapshot: Snapshot, codes: list[str], moment: datetime) -> Ints:
+async def _find(ctx: Context, snapshot: Snapshot, codes: list[str], moment: datetime) -> Ints:
     found = snapshot.find(codes)
     for code, node in zip(codes, found.tolist(), strict=True):
         if node < 0:
-            raise ItemNotFound(code, nearest(code, snapshot.codes(snapshot.by_code)), when=format_time(moment))
+            raise await no_such_ci(ctx, "ci_code", code, moment)
     return found
 
 
@@ -147,13 +201,14 @@ async def graph_expand(
     way = choose("direction", shape.direction if direction is None else direction, _DIRECTIONS)
     check_count("max_nodes", max_nodes, least=1)
     moment = ctx.moment(as_of)
-    snapshot, cis = await _at(ctx, moment)
-    types = _types(snapshot, relations, shape)
     roots = codes_of(ci)
-    start = _find(snapshot, roots, moment)
+    seen = _Seen(roots, steps, cast("Direction", way), relations, shape)
+    snapshot, cis = await _at(ctx, moment, seen)
+    types = _types(snapshot, relations, shape)
+    start = await _find(ctx, snapshot, roots, moment)
 
     def search() -> tuple[Expansion, nx.MultiDiGraph[str]]:
-        found = expand(snapshot, start, depth=steps, direction=cast("Direction", way), types=types, max_nodes=max_nodes)
+        found = expand(snapshot, start, depth=steps, direction=seen.direction, types=types, max_nodes=max_nodes)
         return found, _graph(snapshot, cis, found.nodes, found.hops, found.edges)
 
     found, graph = await sync.in_thread(search)
@@ -209,13 +264,13 @@ async def graph_path(
         if not isinstance(value, str):
             raise BadParameter(name, value, "is not a code", "Give the code of one CI")
     moment = ctx.moment(as_of)
-    snapshot, cis = await _at(ctx, moment)
+    seen = _Seen([source], max_hops, cast("Direction", direction), relations, VIEWS["path"], target)
+    snapshot, cis = await _at(ctx, moment, seen)
     types = _types(snapshot, relations, VIEWS["path"])
-    start, end = _find(snapshot, [source, target], moment).tolist()
+    start, end = (await _find(ctx, snapshot, [source, target], moment)).tolist()
 
     def search() -> tuple[PathsResult, nx.MultiDiGraph[str]]:
-        way = cast("Direction", direction)
-        found = shortest_paths(snapshot, start, end, direction=way, types=types, max_hops=max_hops, k=k)
+        found = shortest_paths(snapshot, start, end, direction=seen.direction, types=types, max_hops=max_hops, k=k)
         return found, _graph(snapshot, cis, found.nodes, found.hops, found.edges)
 
     found, graph = await sync.in_thread(search)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -18,23 +18,30 @@ from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS
 from ciops_nb.estate.times import format_time, micros
 from ciops_nb.tools.filters import Condition, Field, apply_conditions, parse_where
+from ciops_nb.ways import Work
 
 __all__ = [
     "CiIndex",
+    "among",
     "ci_index",
     "ci_rows",
     "codes_of",
     "known_field",
     "latest_cis",
+    "lookup",
+    "no_such_ci",
+    "properties_at",
+    "property_index",
     "scope_ids",
     "select_cis",
     "valid",
+    "versions",
     "with_codes",
 ]
 
 
 class CiIndex:
-    """All versions of all CIs of a tenant in memory, found by code or id in constant time."""
+    """Versions of CIs in memory, of all or of some, found by code or id in constant time."""
 
     def __init__(self, versions: pl.DataFrame) -> None:
         self.versions = versions.sort("ci_code", "ci_id", "valid_from", nulls_last=False)
@@ -69,15 +76,12 @@ class CiIndex:
     def _ids(self) -> list[str]:
         return self.versions["ci_id"].to_list()
 
-    def near(self, key: str, value: str) -> tuple[str, ...]:
-        return nearest(value, self._by(key))
-
 
 _LONG_AGO, _NEVER = -(2**62), 2**62
 
 
 class PropertyIndex:
-    """All tags and attributes of a tenant in memory, those of a CI found in constant time."""
+    """Tags and attributes in memory, of all CIs or of some, those of a CI found in constant time."""
 
     def __init__(self, properties: pl.DataFrame) -> None:
         rows = properties.sort("ci_id")
@@ -104,22 +108,46 @@ class PropertyIndex:
         return held
 
 
-async def property_index(ctx: Context) -> PropertyIndex:
-    """The index of the tenant's tags and attributes, built once for a state of the data."""
+def lookup(count: int) -> tuple[Work, Work]:
+    """What it takes to find so many CIs by code or id, and what it takes to find their tags and attributes."""
+    cis = Work("ci_index", ("ci",), 4.8, ("ci",), count, count)
+    return cis, Work("property_index", ("ci_property",), 0.6, ("ci_property",), 10 * count, count)
 
-    async def build() -> PropertyIndex:
+
+async def versions(ctx: Context) -> pl.DataFrame:
+    """All versions of all CIs, read once for a state of the data."""
+    return await ctx.shared.get("ci", lambda: ctx.run(ctx.tables.table("ci")))
+
+
+async def ci_index(ctx: Context, key: str, values: Sequence[str]) -> CiIndex:
+    """An index in which the CIs are that have, or had, one of *values* as their *key*."""
+
+    async def whole() -> CiIndex:
+        return await sync.in_thread(CiIndex, await versions(ctx))
+
+    async def part() -> CiIndex:
+        return await sync.in_thread(CiIndex, await ctx.run(among(ctx, ctx.tables.table("ci"), key, values)))
+
+    return await ctx.either(lookup(len(values))[0], whole, part)
+
+
+async def property_index(ctx: Context, ids: Sequence[str]) -> PropertyIndex:
+    """An index in which the tags and attributes of the CIs *ids* are."""
+
+    async def whole() -> PropertyIndex:
         return await sync.in_thread(PropertyIndex, await ctx.run(ctx.tables.table("ci_property")))
 
-    return await ctx.shared.get("property_index", build)
+    async def part() -> PropertyIndex:
+        return await sync.in_thread(PropertyIndex, await ctx.run(ci_rows(ctx, ctx.tables.table("ci_property"), ids)))
+
+    return await ctx.either(lookup(len(ids))[1], whole, part)
 
 
-async def ci_index(ctx: Context) -> CiIndex:
-    """The index of the tenant's CIs, built once for a state of the data."""
-
-    async def build() -> CiIndex:
-        return await sync.in_thread(CiIndex, await ctx.run(ctx.tables.table("ci")))
-
-    return await ctx.shared.get("ci_index", build)
+async def no_such_ci(ctx: Context, key: str, value: str, moment: datetime | None = None) -> ItemNotFound:
+    """The error for a code or id that no CI has at *moment*, or ever had; it names the nearest that there are."""
+    known = await ctx.run(ctx.tables.table("ci").select(key).unique())
+    near = await sync.in_thread(nearest, value, known[key].drop_nulls().to_list())
+    return ItemNotFound(value, near, what=key.removeprefix("ci_"), when="" if moment is None else format_time(moment))
 
 
 def valid(moment: datetime) -> nw.Expr:
@@ -169,8 +197,8 @@ async def latest_cis(ctx: Context) -> pl.DataFrame:
     """The newest version of each CI that has begun by now, ended ones included: what a point or record belongs to."""
 
     async def build() -> pl.DataFrame:
-        index = await ci_index(ctx)
-        begun = index.versions.filter(pl.col("valid_from").is_null() | (pl.col("valid_from") <= ctx.now))
+        rows = await versions(ctx)
+        begun = rows.filter(pl.col("valid_from").is_null() | (pl.col("valid_from") <= ctx.now))
         return begun.sort("ci_id", "valid_from", "ci_code", nulls_last=False).unique(
             "ci_id", keep="last", maintain_order=True
         )
@@ -226,12 +254,13 @@ async def scope_ids(ctx: Context, ci: Any, where: Any = None) -> list[str] | Non
     """
     ids: list[str] | None = None
     if ci is not None:
-        index = await ci_index(ctx)
+        codes = codes_of(ci)
+        index = await ci_index(ctx, "ci_code", codes)
         ids = []
-        for code in codes_of(ci):
+        for code in codes:
             found = index.ids(code)
             if not found:
-                raise ItemNotFound(code, index.near("ci_code", code))
+                raise await no_such_ci(ctx, "ci_code", code)
             ids += found
     if where is not None:
         latest = ctx.tables.frame(await latest_cis(ctx))
@@ -242,14 +271,18 @@ async def scope_ids(ctx: Context, ci: Any, where: Any = None) -> list[str] | Non
     return ids
 
 
-def ci_rows(ctx: Context, rows: LazyFrame, ids: list[str] | None) -> LazyFrame:
+def ci_rows(ctx: Context, rows: LazyFrame, ids: Sequence[str] | None) -> LazyFrame:
     """Those of *rows* whose ``ci_id`` is in *ids*."""
-    if ids is None:
-        return rows
-    if not ids:
+    return rows if ids is None else among(ctx, rows, "ci_id", ids)
+
+
+def among(ctx: Context, rows: LazyFrame, column: str, values: Sequence[str]) -> LazyFrame:
+    """Those of *rows* that have one of *values* in *column*."""
+    if not values:
         return rows.head(0)
-    if len(ids) == 1:  # an equality lets an engine skip what cannot hold it; a list of one does not
-        return rows.filter(nw.col("ci_id") == ids[0])
-    if len(ids) <= 200:
-        return rows.filter(nw.col("ci_id").is_in(ids))
-    return rows.join(ctx.tables.frame(pl.DataFrame({"ci_id": ids})), on="ci_id", how="semi")
+    if len(values) == 1:  # an equality lets an engine skip what cannot hold it; a list of one does not
+        return rows.filter(nw.col(column) == nw.lit(values[0]))
+    if len(values) <= 200:
+        return rows.filter(nw.col(column).is_in(values))
+    wanted = pl.DataFrame({column: values}, schema={column: pl.String()})
+    return rows.join(ctx.tables.frame(wanted), on=column, how="semi")

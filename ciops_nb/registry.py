@@ -15,6 +15,7 @@ from ciops_nb import plugins, sync
 from ciops_nb.context import Context
 from ciops_nb.errors import UnknownTool
 from ciops_nb.estate.names import nearest
+from ciops_nb.ways import Work
 
 __all__ = ["BoundTool", "Tool", "all_tools", "find_tool", "tool"]
 
@@ -23,6 +24,9 @@ R = TypeVar("R")
 
 _TTL = 300.0
 _TIMEOUT = 300.0
+
+Reads = Callable[[Mapping[str, Any], Mapping[str, int]], tuple[Work, ...]]
+"""From the arguments of a call, times absolute, and the sizes of the tables to what has to be read for it."""
 
 _tools: dict[str, Tool[..., Any]] = {}
 
@@ -45,11 +49,12 @@ class Tool(Generic[P, R]):
         version: int,
         ttl: float,
         timeout: float | None,
+        work: Reads | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name: str = function.__name__
-        self.version, self.ttl, self.timeout = version, ttl, timeout
+        self.version, self.ttl, self.timeout, self.work = version, ttl, timeout, work
         self.edition = 0  # how often a notebook has defined it anew: what an older edition answered is not its answer
         if not inspect.iscoroutinefunction(function):
             raise TypeError(f"tool {self.name}: write it as async def")
@@ -117,9 +122,17 @@ class BoundTool(Generic[P, R]):
 def tool(function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /) -> Tool[P, R]: ...
 @overload
 def tool(
-    *, version: int = 1, ttl: float = ..., timeout: float | None = ...
+    *, version: int = 1, ttl: float = ..., timeout: float | None = ..., work: Reads | None = ...
 ) -> Callable[[Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]], Tool[P, R]]: ...
-def tool(function: Any = None, /, *, version: int = 1, ttl: float = _TTL, timeout: float | None = _TIMEOUT) -> Any:
+def tool(
+    function: Any = None,
+    /,
+    *,
+    version: int = 1,
+    ttl: float = _TTL,
+    timeout: float | None = _TIMEOUT,
+    work: Reads | None = None,
+) -> Any:
     """Register an async function of a context as a tool.
 
     It can be asked at once as ``ops.tool("name")``, awaited or with ``.sync``, cached, traced and with a provenance.
@@ -145,6 +158,7 @@ def tool(function: Any = None, /, *, version: int = 1, ttl: float = _TTL, timeou
         version: Of what it answers: raise it when the same question has another answer.
         ttl: Seconds an answer may be kept; 0 for what must be asked each time.
         timeout: Seconds it may take; None lets it run.
+        work: What a call has to read, so that ``ops.plan`` can tell what it will take; None says nothing of it.
 
     Raises:
         TypeError: it is no async function of a context, a parameter has no type, there is no docstring, or the name is
@@ -152,7 +166,7 @@ def tool(function: Any = None, /, *, version: int = 1, ttl: float = _TTL, timeou
     """
 
     def register(function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]) -> Tool[P, R]:
-        made = Tool(function, version=version, ttl=ttl, timeout=timeout)
+        made = Tool(function, version=version, ttl=ttl, timeout=timeout, work=work)
         there = _tools.get(made.name)
         if there is not None:
             if (there.function.__module__, there.__qualname__) != (function.__module__, function.__qualname__):

@@ -42,6 +42,7 @@ from ciops_nb.tools import graph as _graph
 from ciops_nb.tools import history as _history
 from ciops_nb.tools import metric as _metric
 from ciops_nb.tools.params import absolute, needs_until, told
+from ciops_nb.ways import Foreseen, foresee
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,6 +53,11 @@ __all__ = ["Ops", "connect"]
 
 _FIRST = "live"  # the name of the source that a session was opened on
 _RUNS = 5  # that are remembered, with their answers
+_PLAN = {
+    "turn": pl.Int64(), "source": pl.String(), "engine": pl.String(), "cached": pl.Boolean(),
+    "expected_ms": pl.Float64(), "route": pl.String(), "rows": pl.Int64(), "estimated_ms": pl.Float64(),
+    "reason": pl.String(),
+}  # fmt: skip
 
 
 class Ops:
@@ -284,28 +290,51 @@ class Ops:
 
         Returns:
             A frame with turn, source, engine, cached (it would come from the cache, and no source would be asked),
-            expected_ms (what this tool usually takes there; null if it was not asked lately) and reason.
+            expected_ms (what this tool usually takes there; null if it was not asked lately), route (cache; index: one
+            that is there; build: an index is made first; portable: what is needed is read without one; tables: there
+            is no index for it), rows (about how many the answer has), estimated_ms (by the sizes of the tables, and
+            what was measured) and reason. The last three are null where the source cannot be reached, or a tool does
+            not say what it reads.
         """
 
         async def plan(tool: str, /, *args: Any, **params: Any) -> Any:
             found = find_tool(tool)
             call = await self._call(found, found.arguments(*args, **params))
             cached = self.cache.holds(call)
-            turns = await self._order(call)
-            frame = pl.DataFrame(
-                {
-                    "turn": range(1, len(turns) + 1),
-                    "source": [turn.source for turn in turns],
-                    "engine": [self._sources[turn.source].engine.name for turn in turns],
-                    "cached": [cached and turn.source == _FIRST for turn in turns],
-                    "expected_ms": [None if turn.seconds is None else turn.seconds * 1e3 for turn in turns],
-                    "reason": [turn.reason for turn in turns],
-                },
-                schema_overrides={"turn": pl.Int64, "expected_ms": pl.Float64},
-            )
-            return as_frames(frame, self._frames)
+            rows = []
+            for turn, choice in enumerate(await self._order(call), start=1):
+                kept = cached and choice.source == _FIRST
+                foreseen = Foreseen("cache", 0.0, None, "") if kept else await self._foresee(found, call, choice.source)
+                rows.append(
+                    {
+                        "turn": turn,
+                        "source": choice.source,
+                        "engine": self._sources[choice.source].engine.name,
+                        "cached": kept,
+                        "expected_ms": None if choice.seconds is None else choice.seconds * 1e3,
+                        "route": foreseen.route,
+                        "rows": foreseen.rows,
+                        "estimated_ms": foreseen.ms,
+                        "reason": "; ".join(filter(None, (choice.reason, foreseen.reason))),
+                    }
+                )
+            return as_frames(pl.DataFrame(rows, schema=_PLAN), self._frames)
 
         return sync.twin(plan)
+
+    async def _foresee(self, tool: Tool[..., Any], call: Call, source: str) -> Foreseen:
+        """What is known beforehand of asking *source*."""
+        if tool.work is None:
+            return Foreseen(None, None, None, "")
+        try:
+            ctx = self._sources[source].context(call.now, self._tz)
+            sizes = await sync.limited(ctx.sizes, call.tool, call.timeout)
+            works = tool.work(call.arguments, sizes)
+        except self._on as error:
+            return Foreseen(None, None, None, f"cannot be reached now: {error}")
+        except (AttributeError, LookupError, TypeError):  # the tool itself says what is wrong with them
+            return Foreseen(None, None, None, "what it takes cannot be told from these parameters")
+        return foresee(works, [ctx.shared.way(work, sizes) for work in works])
 
     async def call_tool(self, tool: Tool[..., Any], arguments: Mapping[str, Any]) -> Any:
         """Ask *tool* through all layers, and put its provenance on the answer."""

@@ -1,9 +1,9 @@
 """By which way a question is answered: from an index kept for all calls, or from the part of the tables it needs.
 
 An index answers at once, but the first call has to make it of whole tables. The portable way reads what one call needs,
-and keeps nothing. Both give the same answer, so that only time decides. Nobody knows how many calls will come; the rule
-is that of who may rent or buy skis: go the portable way until what was spent on it would have paid for the index. Then
-all calls together never take more than about twice what the best choice, known beforehand, would have taken.
+and keeps nothing. Both give the same answer, so that only time decides. Nobody knows how many calls will come: the
+index is built when one call without it would take as long, or when those so far have taken an eighth of that. Whoever
+asked a few times asks again, and waits at the keyboard; the price is at most one build that nobody needed.
 
 What a way takes is estimated from the sizes of the tables, until it has been measured here.
 """
@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Rates", "Route", "Way", "Work", "decide"]
+__all__ = ["Foreseen", "Rates", "Route", "Way", "Work", "decide", "foresee"]
 
 Route = Literal["index", "build", "portable", "tables"]
 
-# Measured with tests/bench/ways.py on two cores, polars over Parquet; DuckDB takes up to three times as long.
+# Measured with the estate of tests/bench on two cores, polars over Parquet; DuckDB takes up to three times as long.
 _QUERY_MS = 3.0
 _SCAN_US = 0.09  # a row that is read and filtered
 _PART_US = 10.0  # a row that is left, and made part of an answer
+_EXPECTED = 8  # times as much will be asked as was so far: pulled out of the air
 _USE_MS = 1.0  # asking an index that is there
 _ENOUGH = 3  # measurements before they count: the first query of a process warms up its library
 _RECENT = 9
@@ -39,7 +40,7 @@ class Work:
         build_us: Microseconds that making it takes for each row of theirs.
         reads: The tables that are read without it, each as often as it is read.
         part: About how many rows are left of them.
-        rows: About how many rows or nodes the answer has.
+        rows: About how many rows or nodes the answer has, None if that cannot be told.
         key: Which of several such indexes, of which only the one used last is kept; empty where there is only one.
     """
 
@@ -48,7 +49,7 @@ class Work:
     build_us: float = 0.0
     reads: tuple[str, ...] = ()
     part: float = 0.0
-    rows: float = 0.0
+    rows: float | None = None
     key: str = ""
 
 
@@ -105,4 +106,24 @@ def decide(work: Work, sizes: Mapping[str, int], rates: Rates, *, built: bool, s
     spent = f", and {spent_ms:,.0f} ms were spent without it" if spent_ms else ""
     told = ", as measured here" if rates.known(work.index, "portable") else ""
     both = f"building {work.index} takes about {build:,.0f} ms, reading {scanned} about {read:,.0f} ms{told}{spent}"
-    return Way("build", build, both) if spent_ms + read >= build else Way("portable", read, both)
+    pays = read >= build or spent_ms * _EXPECTED >= build
+    return Way("build", build, both) if pays else Way("portable", read, both)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """How a whole call would be done, about how long it takes, how many rows it gives, and why so; None: not known."""
+
+    route: str | None
+    ms: float | None
+    rows: int | None
+    reason: str
+
+
+def foresee(works: Sequence[Work], ways: Sequence[Way]) -> Foreseen:
+    """The parts of a call together: the route is that of the part that takes longest."""
+    slowest = max(ways, key=lambda way: way.ms)
+    rows = max((work.rows for work in works if work.rows is not None), default=None)
+    whole = sum(way.ms for way in ways)
+    reasons = "; ".join(way.reason for way in ways)
+    return Foreseen(slowest.route, whole, None if rows is None else round(rows), reasons)

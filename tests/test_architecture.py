@@ -42,6 +42,7 @@ BELOW = {
         "execution",
         "tools",
         "source",
+        "ways",
     },
     "recipes": {
         "errors",

@@ -25,13 +25,16 @@ from ciops_nb.parameters import choose, several
 from ciops_nb.registry import tool
 from ciops_nb.tools.filters import Field, number, parse_field
 from ciops_nb.tools.scope import (
+    at_most,
     ci_index,
     ci_rows,
     codes_of,
     known_field,
+    lookup,
     no_such_ci,
     properties_at,
     property_index,
+    read_tables,
     select_cis,
 )
 from ciops_nb.ways import Work
@@ -49,7 +52,16 @@ _BETWEEN_WORDS = r"[^\p{L}\p{N}]+"
 _MEASURES = ("count", "count_distinct", "min", "max", "mean", "sum")
 
 
-@tool(version=1)
+def _get_reads(given: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[Work, ...]:
+    wanted = given["ci_id"] if "ci_id" in given else given["ci_code"]
+    return lookup(1 if isinstance(wanted, str) else len(wanted))
+
+
+def _search_reads(given: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[Work, ...]:
+    return (_search_work(given["keywords"].lower().split(), given["as_of"], sizes, given["limit"]),)
+
+
+@tool(version=1, work=_search_reads)
 async def ci_search(
     ctx: Context,
     keywords: str = "",
@@ -246,11 +258,11 @@ async def _searched(ctx: Context, moment: datetime, words: list[str], match: str
     return await ctx.either(_search_work(words, moment, await ctx.sizes()), whole, part)
 
 
-def _search_work(words: list[str], moment: datetime, sizes: Mapping[str, int]) -> Work:
+def _search_work(words: list[str], moment: datetime, sizes: Mapping[str, int], limit: int | None = None) -> Work:
     # How many CIs have a word cannot be known beforehand: one in fifty is pulled out of the air.
     cis = sizes["ci"] / (50 if words and _sieves(words) else 1)
     reads = ("ci", *("ci_property",) * (len(words) + 1))
-    return Work("search", ("ci", "ci_property"), 3.1, reads, cis, cis, format_time(moment))
+    return Work("search", ("ci", "ci_property"), 3.1, reads, cis, at_most(cis, limit), format_time(moment))
 
 
 def _sieves(words: list[str]) -> bool:
@@ -309,7 +321,7 @@ def _sort(sort: Any) -> tuple[str, bool]:
     return name, sort.startswith("-")
 
 
-@tool(version=1)
+@tool(version=1, work=_get_reads)
 async def ci_get(ctx: Context, ci_id: str | list[str], *, as_of: Any = None) -> Frame:
     """Get CIs by id, one row per id asked, in the order asked.
 
@@ -326,7 +338,7 @@ async def ci_get(ctx: Context, ci_id: str | list[str], *, as_of: Any = None) -> 
     return await _get(ctx, "ci_id", ci_id, as_of)
 
 
-@tool(version=1)
+@tool(version=1, work=_get_reads)
 async def ci_get_by_code(ctx: Context, ci_code: str | list[str], *, as_of: Any = None) -> Frame:
     """Get CIs by code, one row per code asked, in the order asked.
 
@@ -369,7 +381,7 @@ async def _get(ctx: Context, key: str, asked: Any, as_of: Any) -> pl.DataFrame:
     )
 
 
-@tool(version=1)
+@tool(version=1, work=read_tables("ci"))
 async def ci_list_preview(
     ctx: Context,
     *,
@@ -405,7 +417,7 @@ async def ci_list_preview(
     return cis.select(*_SHOWN, "created_at", "updated_at")[rows]
 
 
-@tool(version=1)
+@tool(version=1, work=read_tables("ci"))
 async def ci_aggregate(
     ctx: Context,
     by: str | list[str],

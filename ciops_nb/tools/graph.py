@@ -59,6 +59,7 @@ VIEWS = {
     "impact": View(3, 10, "downstream"),
     "path": View(3, 10, "either"),
 }
+_HOPS = 64  # beyond, an estimate changes no more
 _DIRECTIONS = ("upstream", "downstream", "either")
 _NODE = ("ci_id", "ci_name", "ci_type", "ci_subtype", "status", "criticality")
 
@@ -78,9 +79,11 @@ class _Seen:
         """What it takes to answer, of at most so many nodes."""
         cis, relations = max(sizes["ci"], 1), sizes["relation"]
         each = (2 if self.direction == "either" else 1) * relations / cis  # followed from a CI, on average
-        near = len(self.roots) * sum(each**step for step in range(self.depth + 1))
-        nodes = min(cis, near)
-        reads = ("ci", "ci", "relation", *("relation", "ci") * (self.depth + 1))
+        nodes, edge, hops = 0.0, float(len(self.roots)), 0
+        while hops <= min(self.depth, _HOPS) and nodes < cis:
+            nodes, edge, hops = nodes + edge, edge * each, hops + 1
+        nodes = min(nodes, cis)
+        reads = ("ci", "ci", "relation", *("relation", "ci") * hops)
         part = min(nodes * (1 + 2 * relations / cis), cis + relations)
         return Work("topology", ("ci", "relation"), 1.1, reads, part, min(nodes, nodes if most is None else most))
 
@@ -158,7 +161,30 @@ def _warn(ctx: Context, snapshot: Snapshot, nodes: Ints, edges: Edges) -> None:
         ctx.warn(f"{edges.collapsed} rows repeat a relation of the same type between the same CIs and are shown once")
 
 
-@tool(version=1)
+def _expand_reads(given: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[Work, ...]:
+    shape = _shape(given["view"], given["depth"], given["direction"])
+    return (_Seen(codes_of(given["ci"]), *shape[1:], given["relations"], shape[0]).work(sizes, given["max_nodes"]),)
+
+
+def _path_reads(given: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[Work, ...]:
+    seen = _Seen([given["source"]], given["max_hops"], given["direction"], given["relations"], VIEWS["path"])
+    return (seen.work(sizes, given["k"] * (given["max_hops"] + 1)),)
+
+
+def _shape(view: str, depth: int | None, direction: str | None) -> tuple[View, int, Direction]:
+    """The view, with how far and in which direction it is meant to go."""
+    shape = VIEWS[choose("view", view, tuple(VIEWS))]
+    check_count("depth", depth, optional=True)
+    steps = shape.depth if depth is None else depth
+    if steps > shape.deepest:
+        raise BadParameter(
+            "depth", depth, f"view {view!r} goes to {shape.deepest} at most", "Ask for less, or choose a deeper view"
+        )
+    way = choose("direction", shape.direction if direction is None else direction, _DIRECTIONS)
+    return shape, steps, cast("Direction", way)
+
+
+@tool(version=1, work=_expand_reads)
 async def graph_expand(
     ctx: Context,
     ci: Any,
@@ -191,18 +217,11 @@ async def graph_expand(
     Raises:
         ItemNotFound, BadParameter
     """
-    shape = VIEWS[choose("view", view, tuple(VIEWS))]
-    check_count("depth", depth, optional=True)
-    steps = shape.depth if depth is None else depth
-    if steps > shape.deepest:
-        raise BadParameter(
-            "depth", depth, f"view {view!r} goes to {shape.deepest} at most", "Ask for less, or choose a deeper view"
-        )
-    way = choose("direction", shape.direction if direction is None else direction, _DIRECTIONS)
+    shape, steps, way = _shape(view, depth, direction)
     check_count("max_nodes", max_nodes, least=1)
     moment = ctx.moment(as_of)
     roots = codes_of(ci)
-    seen = _Seen(roots, steps, cast("Direction", way), relations, shape)
+    seen = _Seen(roots, steps, way, relations, shape)
     snapshot, cis = await _at(ctx, moment, seen)
     types = _types(snapshot, relations, shape)
     start = await _find(ctx, snapshot, roots, moment)
@@ -226,7 +245,7 @@ async def graph_expand(
     return graph
 
 
-@tool(version=1)
+@tool(version=1, work=_path_reads)
 async def graph_path(
     ctx: Context,
     source: str,

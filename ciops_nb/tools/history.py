@@ -15,7 +15,7 @@ from ciops_nb.estate.schema import DTYPES
 from ciops_nb.estate.times import TimeRange
 from ciops_nb.parameters import choose, several
 from ciops_nb.registry import tool
-from ciops_nb.tools.scope import ci_rows, scope_ids, with_codes
+from ciops_nb.tools.scope import ci_rows, read_tables, scope_ids, with_codes
 
 __all__ = ["history_recent"]
 
@@ -37,7 +37,7 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-@tool(version=1)
+@tool(version=1, work=read_tables("event", "change", "maintenance", "incident"))
 async def history_recent(
     ctx: Context,
     ci: Any = None,

@@ -22,7 +22,7 @@ from ciops_nb.estate.times import TimeRange, micros, parse_duration
 from ciops_nb.parameters import check_count, check_flag, choose, several
 from ciops_nb.registry import tool
 from ciops_nb.tools.filters import parse_field
-from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, scope_ids, with_codes
+from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, read_tables, scope_ids, with_codes
 
 __all__ = ["definition_of", "metric_aggregate", "metric_list", "metric_series_table"]
 
@@ -32,7 +32,7 @@ _FILLS = ("previous", "zero", "interpolate")
 _BUCKET_LIMIT = 5_000_000
 
 
-@tool(version=1)
+@tool(version=1, work=read_tables("metric"))
 async def metric_list(ctx: Context, ci: Any = None) -> Frame:
     """List the metrics there are.
 
@@ -251,7 +251,7 @@ def _bucketed(points: pl.DataFrame, width: timedelta) -> pl.DataFrame:
     return points.with_columns(bucket=start.cast(pl.Datetime("us", "UTC")))
 
 
-@tool(version=1)
+@tool(version=1, work=read_tables("metric"))
 async def metric_aggregate(
     ctx: Context,
     metric: str | list[str] | None,
@@ -356,7 +356,7 @@ async def _refuse_label(ctx: Context, metrics: list[str] | None, key: str) -> No
     raise UnknownField(key, nearest(key, known), f"No series {whose} has a label of that name.")
 
 
-@tool(version=1)
+@tool(version=1, work=read_tables("metric"))
 async def metric_series_table(
     ctx: Context,
     metric: str | list[str] | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from ciops_nb.ways import Work
 __all__ = [
     "CiIndex",
     "among",
+    "at_most",
     "ci_index",
     "ci_rows",
     "codes_of",
@@ -32,6 +33,7 @@ __all__ = [
     "no_such_ci",
     "properties_at",
     "property_index",
+    "read_tables",
     "scope_ids",
     "select_cis",
     "valid",
@@ -112,6 +114,20 @@ def lookup(count: int) -> tuple[Work, Work]:
     """What it takes to find so many CIs by code or id, and what it takes to find their tags and attributes."""
     cis = Work("ci_index", ("ci",), 4.8, ("ci",), count, count)
     return cis, Work("property_index", ("ci_property",), 0.6, ("ci_property",), 10 * count, count)
+
+
+def read_tables(*tables: str) -> Callable[[Mapping[str, Any], Mapping[str, int]], tuple[Work, ...]]:
+    """What it takes to read *tables* where no index helps; the answer has as many rows, or its ``limit``."""
+
+    def work(given: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[Work, ...]:
+        rows = at_most(sum(sizes[name] for name in tables), given["limit"]) if "limit" in given else None
+        return (Work(None, reads=tables, rows=rows),)
+
+    return work
+
+
+def at_most(rows: float, limit: int | None) -> float:
+    return rows if limit is None else min(rows, limit)
 
 
 async def versions(ctx: Context) -> pl.DataFrame:

@@ -139,3 +139,23 @@ def test_what_is_in_sight_is_found_without_the_whole_graph(
     estate = write_world(tmp_path / "estate", sparse(seed))
 
     assert {"topology"} == by_both(estate, engine, walks(random.Random(seed)), monkeypatch)
+
+
+def test_a_way_over_a_ci_that_is_gone_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = {"tenant_id": "a", "valid_from": hours(0)}
+    ends = {"gone": hours(12)}
+    steps = ["a gone", "gone t", "a b", "b c", "c t"]
+    rows: Rows = {
+        "ci": [
+            {**base, "ci_id": f"id-{x}", "ci_code": x, "valid_to": ends.get(x)} for x in ("a", "b", "c", "gone", "t")
+        ],
+        "relation": [
+            {**base, "source_id": f"id-{one}", "target_id": f"id-{other}", "relation_type": "DEPENDS_ON"}
+            for one, other in map(str.split, steps)
+        ],
+    }
+    monkeypatch.setattr("ciops_nb.context.decide", lambda *_, **__: Way("portable", 1.0, ""))
+    with ciops.connect(write_world(tmp_path / "estate", rows), frames="polars", now=NOW) as ops:
+        found = ops.graph_path.sync("a", "t", max_hops=1)
+
+    assert "the shortest path has 3 hops, beyond max_hops=1" in str(ciops.provenance(found).completeness.warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, TypeAlias
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import parse_duration
 
-__all__ = ["Duration", "Hold", "LabelTexts", "Name", "Names", "Parts", "Piece", "Texts", "spelled"]
+__all__ = ["Duration", "Hold", "LabelTexts", "Name", "Names", "Parts", "Piece", "Texts", "pieces", "spelled"]
 
 _SPELLED = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
@@ -84,3 +85,16 @@ class Piece(BaseModel):
 
 
 Parts: TypeAlias = dict[str, type[Piece] | list[type[Piece]]]
+
+
+def pieces(value: Any) -> Iterator[Piece]:
+    """*value* and all pieces in it, each before those that are in it."""
+    if isinstance(value, Piece):
+        yield value
+        for name in type(value).model_fields:
+            yield from pieces(getattr(value, name))
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from pieces(inner)
+    elif isinstance(value, dict):
+        yield from pieces(list(value.values()))

@@ -1,35 +1,29 @@
-"""Questions about rules: when they would have fired on the points of the estate.
+"""Questions about rules: when they would have fired on what the estate holds.
 
-What a rule means is for ``ciops_nb.cep``; here the points that it names are read and given their labels.
+What a rule means is for ``ciops_nb.cep``; what it reads is fetched by ``rule_data``.
 """
 
 from __future__ import annotations
 
 import functools
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.context import Context, Frame
-from ciops_nb.errors import BadParameter
-from ciops_nb.estate.times import TimeRange
+from ciops_nb.estate.times import parse_time
 from ciops_nb.registry import tool
-from ciops_nb.tools.metric import definition_of
-from ciops_nb.tools.scope import ci_rows, scope_ids, with_codes
+from ciops_nb.tools.rule_data import Past, maintenance_of, past_of, walks_relations
+from ciops_nb.tools.scope import codes_of, scope_ids
 
 if TYPE_CHECKING:
     from ciops_nb.cep import Rule
 
 __all__ = ["cep_simulate", "read_rules"]
 
-_ENOUGH = timedelta(hours=1)  # of points before a short range, to know how far they lie apart
-_TAKEN = ("ts", "metric", "ci", "series", "value", "stale")
 
-
-@tool(version=1)
+@tool(version=2)
 async def cep_simulate(
     ctx: Context, rule: Any, *, time_range: Any = "last_7d", ci: Any = None, data_as_of: Any = None
 ) -> Frame:
@@ -38,52 +32,44 @@ async def cep_simulate(
     The series of the estate have the labels ``ci`` (the code), ``series`` where there is one, and those of the table
     ``label``; one called like a column of a point is named exported_NAME.
 
+    What happened has the fields ci, kind (event, change, maintenance, incident), type (as ``history_recent`` shows it:
+    incidents have none), severity, title, detail, source (who reported or did it), result, and each key of the
+    properties of events; one called like a field is named exported_NAME. It happens when it begins, and is told apart
+    by the id of its record.
+
+    What depends on what follows the relation types of the estate: of one whose impact is ``both``, each end depends on
+    the other; one with ``none`` is left out.
+
     Args:
         rule: A rule or several: YAML text, the path of a YAML file, a dict, a Rule, or a list of these.
         time_range: A time range; rules are evaluated at its start and each minute (or their ``every``) after it, up to
-            its end and with it. ``all`` is from the first point of the rules' metrics to the last. A tick sees points
+            its end and with it. ``all`` is from the first to the last of what the rules read. A tick sees points
             that are less than 5 minutes old, or less than twice the usual distance of the points of a metric where
             that is more than 5 minutes; the answer then warns of it.
-        ci: Only points of these: a code, codes, a frame with ci_code, or a graph.
-        data_as_of: Not supported yet.
+        ci: Only points and records of these: a code, codes, a frame with ci_code, or a graph. Where a rule walks
+            relations all are read, and only the alerts of these are shown.
+        data_as_of: A time: the rules see only what was known by then.
 
     Returns:
         A frame, an alert a row, by rule, active_at, ci_code and labels: rule, match (numbered within the rule),
-        ci_code, labels (JSON), status (fired, pending_only), active_at, fired_at, ended_at (null: still on at the end),
-        value (when it fired), n (ticks at which the condition held) and evidence (a list of the samples it rests on,
-        each with step, record_id, ts, ci_code, metric, value, hops).
+        ci_code, labels (JSON), status (fired, suppressed, pending_only), active_at, fired_at, ended_at (null: still on
+        at the end), value (when it fired), n (ticks at which the condition held) and evidence (a list of the samples
+        and records it rests on, each with step, record_id, ts, ci_code, metric, value, hops). An alert that fired is
+        suppressed if it did so within maintenance of its own CI only: from when it fired until it ended. One that goes
+        on afterwards would have paged and stays fired. Both name the maintenance in their evidence, as the step
+        maintenance.
 
     Raises:
         BadRule: a rule cannot be read, or asks for what is not supported yet.
         UnknownMetric: a rule names a metric that is not there.
         ItemNotFound, BadTimeRange, BadParameter
     """
-    from ciops_nb.cep import replay
-    from ciops_nb.cep.replay import LOOKBACK
-
-    if data_as_of is not None:
-        raise BadParameter("data_as_of", data_as_of, "is not supported yet by this release", "Leave it out")
+    known = None if data_as_of is None else parse_time(data_as_of, tz=ctx.tz, name="data_as_of")
     rules = await sync.in_thread(read_rules, rule)
-    used = sorted({read.metric for one in rules for read in one.reads() if read.metric is not None})
-    for metric in used:
-        await definition_of(ctx, metric)
-    ids = await scope_ids(ctx, ci)
-    span = ctx.range(time_range)
-    lookback = dict.fromkeys(used, LOOKBACK)
-    points = await _points(ctx, used, ids, span, max(_reach(rules, lookback), _ENOUGH))
-    if sparse := _sparse(points, LOOKBACK):
-        lookback |= sparse
-        points = await _points(ctx, used, ids, span, _reach(rules, lookback))
-        told = ", ".join(f"{metric} {length}" for metric, length in sparse.items())
-        ctx.warn(f"points lie further apart than the look-back of {LOOKBACK}, so a tick sees older ones: {told}")
-    for metric in sorted({*used} - {*points["metric"]}):
-        ctx.warn(f"metric {metric!r} has no points here: a rule on it could not fire")
-    start, end = _span(span, points)
-    labelled = await _labelled(ctx, used, points)
-    ask = functools.partial(replay, rules, metrics=labelled, start=start, end=end, lookback=lookback)
-    found = (await sync.in_thread(ask)).rename({"ci": "ci_code"})
+    past, codes = await _past(ctx, rules, ci, time_range)
+    found = await _alerts(ctx, rules, past, codes, data_as_of=known)
     ctx.notes.total = found.height
-    return found
+    return found.rename({"ci": "ci_code"})
 
 
 def read_rules(rule: Any) -> list[Rule]:
@@ -93,84 +79,30 @@ def read_rules(rule: Any) -> list[Rule]:
     return load(rule)
 
 
-def _reach(rules: list[Rule], lookback: dict[str, timedelta]) -> timedelta:
-    """How far before a tick the rules look."""
-    reads = [read for rule in rules for read in rule.reads()]
-    return max((read.back or lookback[read.metric or ""]) + read.offset for read in reads)
+async def _past(ctx: Context, rules: list[Rule], ci: Any, time_range: Any) -> tuple[Past, list[str] | None]:
+    """What *rules* read, and the codes whose alerts alone are asked for (None: all that there are)."""
+    ids, codes = await scope_ids(ctx, ci), None
+    if ids is not None and walks_relations(rules):
+        ids, codes = None, codes_of(ci)
+    return await past_of(ctx, rules, ids, ctx.range(time_range)), codes
 
 
-def _sparse(points: pl.DataFrame, usual: timedelta) -> dict[str, timedelta]:
-    """How far back a tick has to look for metrics whose points lie further apart than the usual look-back.
-
-    Seen through that, such a series would end after every point and no condition could hold for long. Twice the
-    usual distance bridges one missing point.
-    """
-    series = ["metric", "ci_id", "series"]
-    apart = (
-        points.select("metric", apart=pl.col("ts").diff().over(series)).group_by("metric").agg(pl.col("apart").median())
-    )
-    sparse = apart.filter(pl.col("apart") > usual).sort("metric")
-    return {metric: 2 * distance for metric, distance in sparse.iter_rows()}
-
-
-async def _points(
-    ctx: Context, used: list[str], ids: list[str] | None, span: TimeRange, reach: timedelta
+async def _alerts(
+    ctx: Context, rules: list[Rule], past: Past, codes: list[str] | None, *, data_as_of: Any = None
 ) -> pl.DataFrame:
-    since = None if span.start is None else _earlier(span.start, reach)
-    # The last tick is at the very end of the range, and sees what is measured there.
-    within = TimeRange(since, None if span.end is None else span.end + timedelta(microseconds=1))
-    rows = ctx.tables.table("metric", within).filter(nw.col("metric").is_in(used), ~nw.col("value").is_null())
-    if since is not None:
-        rows = rows.filter(nw.col("ts") > nw.lit(since))
-    if span.end is not None:
-        rows = rows.filter(nw.col("ts") <= nw.lit(span.end))
-    found = await ctx.run(ci_rows(ctx, rows, ids).select("metric", "ci_id", "series", "ts", "value"))
-    return found.sort("metric", "ci_id", "series", "ts", "value")
+    """The alerts of *rules*, those in maintenance marked."""
+    from ciops_nb.cep import replay
+    from ciops_nb.cep.maintenance import in_maintenance
 
-
-def _earlier(moment: datetime, reach: timedelta) -> datetime:
-    try:
-        return moment - reach
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
-
-
-def _span(span: TimeRange, points: pl.DataFrame) -> tuple[Any, Any]:
-    """The first and the last tick: of an open end, the first or the last point."""
-    start = span.start if span.start is not None else points["ts"].min()
-    end = span.end if span.end is not None else points["ts"].max()
-    either = start if start is not None else end if end is not None else datetime(1970, 1, 1, tzinfo=UTC)
-    return start if start is not None else either, end if end is not None else either
-
-
-async def _labelled(ctx: Context, used: list[str], points: pl.DataFrame) -> pl.DataFrame:
-    """*points* as ``replay`` takes them, a column a label."""
-    series = points.select("metric", "ci_id", "series").unique().sort("metric", "ci_id", "series")
-    named = (await with_codes(ctx, series)).rename({"ci_code": "ci"})
-    if named["ci"].null_count():  # no such CI: a label keeps its series apart from those of others
-        ctx.warn("some points are of CIs that are not there: their alerts have no ci_code, but a label ci_id")
-        unknown = pl.when(pl.col("ci").is_null()).then(pl.col("ci_id"))
-        named = named.with_columns(unknown.alias("label ci_id"))
-    labels = await _labels(ctx, used)
-    if labels.height:
-        wide = labels.pivot("name", index=["metric", "ci_id", "series"], values="value", aggregate_function="max")
-        named = named.join(wide, on=["metric", "ci_id", "series"], how="left")
-    joined = points.join(named, on=["metric", "ci_id", "series"], how="left", maintain_order="left").drop("ci_id")
-    return _without_twins(ctx, joined.rename(lambda name: name.removeprefix("label ")))
-
-
-async def _labels(ctx: Context, used: list[str]) -> pl.DataFrame:
-    """The labels of the series: metric, ci_id, series, name (with ``label `` before it, so that none is a column)."""
-    rows = ctx.tables.table("label").filter(nw.col("metric").is_in(used))
-    found = await ctx.run(rows.select("metric", "ci_id", "series", "name", "value"))
-    name = pl.col("name")
-    free = pl.when(name.is_in(_TAKEN)).then(pl.format("exported_{}", name)).otherwise(name)
-    return found.with_columns(pl.format("label {}", free).alias("name")).sort("name")
-
-
-def _without_twins(ctx: Context, points: pl.DataFrame) -> pl.DataFrame:
-    """Of points with the same labels at one time, as of CIs that share a code, the greatest is kept."""
-    kept = points.unique([name for name in points.columns if name != "value"], keep="last", maintain_order=True)
-    if kept.height < points.height:
-        ctx.warn(f"{points.height - kept.height} points share labels and time with another and were left out")
-    return kept
+    ask = functools.partial(replay, rules, **past.given(), data_as_of=data_as_of)
+    found = await sync.in_thread(ask)
+    if codes is not None:
+        found = found.filter(pl.col("ci").is_in(codes)).with_columns(match=pl.int_range(1, pl.len() + 1).over("rule"))
+    fired = found.filter(pl.col("status") == "fired")
+    if not fired.height:
+        return found
+    maintenance = await maintenance_of(ctx, fired["ci"].drop_nulls().unique().to_list(), past.start, past.end)
+    if maintenance is None:
+        ctx.warn("this estate has no table 'maintenance': no alert is known to be suppressed")
+        return found
+    return await sync.in_thread(in_maintenance, found, maintenance, past.end)

@@ -17,12 +17,12 @@ from ciops_nb.parameters import choose, several
 from ciops_nb.registry import tool
 from ciops_nb.tools.scope import ci_rows, read_tables, scope_ids, with_codes
 
-__all__ = ["history_recent"]
+__all__ = ["RECORDS", "history_recent"]
 
 # Our column of each kind's table; a kind without such a column has null there.
 _TOLD = {"type": "type", "title": "title", "detail": "detail"}
 _LASTS = {"start_at": "start_at", "end_at": "end_at", "result": "result"}
-_KINDS: dict[str, dict[str, str]] = {
+RECORDS: dict[str, dict[str, str]] = {
     "event": {**_TOLD, "start_at": "ts", "severity": "severity", "actor": "source", "record_id": "event_id"},
     "change": {**_TOLD, **_LASTS, "actor": "requested_by", "record_id": "change_id"},
     "maintenance": {**_TOLD, **_LASTS, "actor": "performer", "record_id": "maintenance_id"},
@@ -62,9 +62,9 @@ async def history_recent(
     Returns:
         A frame with start_at, end_at, kind, type, ci_code, severity, title, detail, actor, result, record_id.
     """
-    asked = list(_KINDS) if kinds is None else several("kinds", kinds, f"Choose from {', '.join(_KINDS)}")
+    asked = list(RECORDS) if kinds is None else several("kinds", kinds, f"Choose from {', '.join(RECORDS)}")
     for kind in asked:
-        choose("kinds", kind, tuple(_KINDS))
+        choose("kinds", kind, tuple(RECORDS))
     if min_severity is not None and (
         isinstance(min_severity, bool) or not isinstance(min_severity, int) or not 1 <= min_severity <= 5
     ):
@@ -100,7 +100,7 @@ async def history_recent(
 
 def _records(ctx: Context, kind: str, ids: list[str] | None, span: TimeRange) -> LazyFrame:
     rows = ci_rows(ctx, ctx.tables.table(kind), ids)
-    start, end = (_KINDS[kind].get(name) for name in ("start_at", "end_at"))
+    start, end = (RECORDS[kind].get(name) for name in ("start_at", "end_at"))
     assert start is not None
     if span.end is not None:
         rows = rows.filter(nw.col(start) < nw.lit(span.end))
@@ -113,7 +113,7 @@ def _records(ctx: Context, kind: str, ids: list[str] | None, span: TimeRange) ->
 
 
 def _shape(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
-    source = _KINDS[kind]
+    source = RECORDS[kind]
     return rows.select(
         *(
             pl.lit(kind).alias(name)

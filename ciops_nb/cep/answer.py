@@ -64,7 +64,6 @@ class Match:
 
 def matched(matches: Sequence[Match]) -> pl.DataFrame:
     """*matches* as rows of FOUND, in their order."""
-    records = [{name: record.get(name) for name in _RECORD} for one in matches for record in one.evidence]
     return found_rows(
         labels=[one.labels for one in matches],
         ci=[owner(one.labels) if one.ci is None else one.ci for one in matches],
@@ -73,7 +72,9 @@ def matched(matches: Sequence[Match]) -> pl.DataFrame:
         ended=[one.ended for one in matches],
         value=[one.value for one in matches],
         n=[one.n for one in matches],
-        evidence=evidence_lists(pl.DataFrame(records, schema=_RECORD), [len(one.evidence) for one in matches]),
+        evidence=evidence_lists(
+            [record for one in matches for record in one.evidence], [len(one.evidence) for one in matches]
+        ),
     )
 
 
@@ -109,10 +110,12 @@ def found_rows(
 _RECORD = {each.name: each.dtype for each in EVIDENCE.fields} | {"ts": pl.Int64()}
 
 
-def evidence_lists(records: pl.DataFrame, counts: Any) -> pl.Series:
+def evidence_lists(records: pl.DataFrame | list[dict[str, Any]], counts: Any) -> pl.Series:
     """*records* (ts in microseconds; a column that is not there is null) as lists of so many records each."""
     import pyarrow as pa
 
+    if not isinstance(records, pl.DataFrame):
+        records = pl.DataFrame(records, schema=_RECORD)
     whole = records.select(
         (pl.col(name) if name in records.columns else pl.lit(None).alias(name)).cast(dtype)
         for name, dtype in _RECORD.items()

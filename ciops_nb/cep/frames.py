@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from ciops_nb.cep.events import Events
-from ciops_nb.cep.samples import Samples
+from ciops_nb.cep.samples import Ints, Labels, Samples
 from ciops_nb.errors import BadParameter
 
 __all__ = ["event_rows", "measured", "metric_rows", "moments", "relation_rows"]
@@ -48,13 +49,16 @@ def metric_rows(metrics: Any, zone: tzinfo) -> pl.DataFrame:
     if "stale" in rows.columns and rows["stale"].dtype not in (pl.Boolean, pl.Null):
         raise BadParameter("metrics", f"stale: {metrics['stale'].dtype}", "is not true or false", "Make it boolean")
     labels = sorted(name for name in rows.columns if name not in _NOT_LABELS)
+    texts = [pl.col(name).cast(pl.String) for name in labels]
     chosen = rows.select(
         pl.col("metric").cast(pl.String),
         moments(rows["ts"], zone, "metrics").alias("ts"),
         value.cast(pl.Float64),
         stale.cast(pl.Boolean).alias("stale"),
-        *(pl.col(name).cast(pl.String).fill_null("") for name in labels),
+        *(text.fill_null("") if rows[name].null_count() else text for name, text in zip(labels, texts, strict=True)),
     )
+    if not (chosen["ts"].null_count() or chosen["value"].null_count()):
+        return chosen  # to filter is to copy
     return chosen.filter(pl.col("ts").is_not_null() & (pl.col("value").is_not_null() | pl.col("stale")))
 
 
@@ -108,29 +112,49 @@ def moments(column: pl.Series, zone: tzinfo, frame: str) -> pl.Series:
 def measured(rows: pl.DataFrame) -> Callable[[str], Samples]:
     """The samples of a metric, read from the rows of ``metric_rows`` once."""
     names = [name for name in rows.columns if name not in _NOT_LABELS]
-    return functools.cache(lambda metric: _samples(rows.filter(pl.col("metric") == metric), metric, names))
+
+    @functools.cache
+    def read(metric: str) -> Samples:
+        meant = rows["metric"] == metric
+        return _samples(rows if meant.all() else rows.filter(meant), metric, names)
+
+    return read
 
 
 def _samples(rows: pl.DataFrame, metric: str, names: list[str]) -> Samples:
-    if names:
-        series = rows.select(names).unique().sort(names).with_row_index(_NUMBER)
-        numbered = rows.drop("metric").join(series, on=names, how="left", maintain_order="left")
-        labels = tuple(
-            tuple((name, text) for name, text in zip(names, texts, strict=True) if text)
-            for texts in series.select(names).iter_rows()
+    series, labels = _numbered(rows, names)
+    ts, value, stale = (rows[name] for name in ("ts", "value", "stale"))
+    if not _in_order(series, ts.to_numpy()):
+        ordered = (
+            pl.DataFrame({"series": series, "ts": ts, "value": value, "stale": stale})
+            .sort("series", "ts", maintain_order=True)
+            .filter((pl.struct("series", "ts") != pl.struct("series", "ts").shift(-1)).fill_null(True))
         )
-    else:
-        numbered, labels = rows.with_columns(pl.lit(0).alias(_NUMBER)), ((),) if rows.height else ()
-    ordered = numbered.select(pl.col(_NUMBER).cast(pl.Int64), "ts", "value", "stale").sort(
-        _NUMBER, "ts", maintain_order=True
+        series, ts, value, stale = ordered["series"].to_numpy(), *(ordered[name] for name in ("ts", "value", "stale"))
+    return Samples(metric, labels, series, ts.to_numpy(), value.fill_null(float("nan")).to_numpy(), stale.to_numpy())
+
+
+def _in_order(series: Ints, ts: Ints) -> bool:
+    """Whether the rows are by series and then time, each once."""
+    later = (series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (ts[1:] > ts[:-1]))
+    return bool(later.all())
+
+
+def _numbered(rows: pl.DataFrame, names: list[str]) -> tuple[Ints, tuple[Labels, ...]]:
+    """The number of the series of each row, and what series there are, by their labels."""
+    if not names:
+        return np.zeros(rows.height, dtype=np.int64), ((),) if rows.height else ()
+    # Rows mostly come series by series: then only the first of each run is looked at.
+    fresh = rows.select(pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in names).fill_null(True))
+    starts = np.flatnonzero(fresh.to_series().to_numpy())
+    runs = rows.select(names)
+    runs = runs[starts] if len(starts) * 4 < rows.height else runs
+    series = runs.unique().sort(names).with_row_index(_NUMBER)
+    number = runs.join(series, on=names, how="left", maintain_order="left")[_NUMBER].cast(pl.Int64).to_numpy()
+    if runs.height < rows.height:
+        number = np.repeat(number, np.diff(np.append(starts, rows.height)))
+    labels = tuple(
+        tuple((name, text) for name, text in zip(names, texts, strict=True) if text)
+        for texts in series.select(names).iter_rows()
     )
-    last = (pl.col(_NUMBER) != pl.col(_NUMBER).shift(-1)) | (pl.col("ts") != pl.col("ts").shift(-1))
-    kept = ordered.filter(last.fill_null(True))
-    return Samples(
-        metric,
-        labels,
-        kept[_NUMBER].to_numpy(),
-        kept["ts"].to_numpy(),
-        kept["value"].fill_null(float("nan")).to_numpy(),
-        kept["stale"].to_numpy(),
-    )
+    return number, labels

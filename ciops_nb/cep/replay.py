@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from ciops_nb.cep.alerts import Alerts, alerts
-from ciops_nb.cep.answer import SCHEMA, found_rows, label_text, owner
+from ciops_nb.cep.answer import SCHEMA, evidence_lists, found_rows, label_text, owner
 from ciops_nb.cep.frames import event_rows, measured, metric_rows, relation_rows
 from ciops_nb.cep.model import Rule
-from ciops_nb.cep.parts import Part, Sources
+from ciops_nb.cep.parts import Part
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.recording import recorded, running_order
 from ciops_nb.cep.samples import Grid, Ints, Labels
@@ -178,7 +178,7 @@ def _held(part: Part, grid: Grid) -> tuple[Ints, Ints, Any]:
     return series, ticks, value
 
 
-def _shown(labels: list[dict[str, str]], found: Alerts, grid: Grid, evidence: Sources) -> pl.DataFrame:
+def _shown(labels: list[dict[str, str]], found: Alerts, grid: Grid, evidence: pl.Series) -> pl.DataFrame:
     fired = found.fired >= 0
     named = [labels[alert] for alert in found.series.tolist()]
     return found_rows(
@@ -190,7 +190,7 @@ def _shown(labels: list[dict[str, str]], found: Alerts, grid: Grid, evidence: So
         ended=_micros(found.ended, grid),
         value=[value if on else None for value, on in zip(found.value.tolist(), fired.tolist(), strict=True)],
         n=found.held,
-        evidence=pl.Series("evidence", evidence, dtype=SCHEMA["evidence"]),
+        evidence=evidence,
     ).sort("active_at", "ci", "labels", nulls_last=False)
 
 
@@ -220,23 +220,13 @@ def _micros(ticks: Ints, grid: Grid) -> list[int | None]:
     return [moment if tick >= 0 else None for moment, tick in zip(moments, ticks.tolist(), strict=True)]
 
 
-def _evidence(part: Part, found: Alerts, series_of: Callable[[Ints, Ints], Ints]) -> Sources:
-    records: Sources = [[] for _ in range(len(found))]
+def _evidence(part: Part, found: Alerts, series_of: Callable[[Ints, Ints], Ints]) -> pl.Series:
+    records: list[list[dict[str, Any]]] = [[] for _ in range(len(found))]
     for step, ticks in (("active", found.active), ("fired", found.fired)):
         places = np.flatnonzero(ticks >= 0)
         if not len(places):
             continue
         series = series_of(found.series[places], ticks[places])
         for place, sources in zip(places.tolist(), part.sources(series, ticks[places]), strict=True):
-            records[place] += [_record(step, source) for source in sources]
-    return records
-
-
-def _record(step: str, source: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **source,
-        "step": step,
-        "record_id": None,
-        "ts": _EPOCH + timedelta(microseconds=source["ts"]),
-        "hops": None,
-    }
+            records[place] += [{**source, "step": step} for source in sources]
+    return evidence_lists([record for some in records for record in some], [len(some) for some in records])

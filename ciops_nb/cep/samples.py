@@ -29,6 +29,12 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 """The labels of a series by name, without empty ones and without the name of the metric: its identity."""
 
 _CELLS = 2_000_000  # of a window matrix at a time: 16 MB
+_SPREAD = 4  # times the samples: so large a matrix of blocks may be
+_ACCUMULATE: dict[str, tuple[Any, float]] = {
+    "sum": (np.add.accumulate, 0.0),
+    "max": (np.maximum.accumulate, -np.inf),
+    "min": (np.minimum.accumulate, np.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,15 @@ class Seen:
         asked = series * (self.grid.count + 1) + ticks
         return np.searchsorted(self._leave, asked, "right"), np.searchsorted(self._enter, asked, "right")
 
+    def everywhere(self) -> tuple[Ints, Ints]:
+        """The bounds at every tick of every series: counted, which is faster than to search."""
+        cells = len(self.samples.labels) * (self.grid.count + 1)
+        low, high = (
+            np.cumsum(np.bincount(at, minlength=cells)).reshape(-1, self.grid.count + 1)[:, :-1].ravel()
+            for at in (self._leave, self._enter)
+        )
+        return low, high
+
     @cached_property
     def blocks(self) -> _Blocks:
         return _Blocks(self.samples.series, (self.ts - 1) // self.over)
@@ -133,7 +148,8 @@ class Seen:
     def _extreme(self, how: str) -> tuple[Floats, Floats]:
         value = self.samples.value
         least = -np.inf if how == "max" else np.inf
-        found = self.blocks.running(np.where(np.isnan(value), least, value), how)
+        plain = np.where(np.isnan(value), least, value)
+        found = self.blocks.forward(plain, how), self.blocks.backward(plain, how)
         self._extremes[how] = found
         return found
 
@@ -150,18 +166,46 @@ class _Blocks:
         starts = np.append(np.flatnonzero(first), len(series))
         self.end = starts[self.number + 1] if len(series) else starts[:0]
 
-    def running(self, value: Floats, how: str) -> tuple[Floats, Floats]:
-        """From the start of its block up to each sample, and from each sample to the end of its block."""
-        x = pl.col("x")
-        forward, backward = {
-            "sum": (x.cum_sum(), x.cum_sum(reverse=True)),
-            "max": (x.cum_max(), x.cum_max(reverse=True)),
-            "min": (x.cum_min(), x.cum_min(reverse=True)),
-        }[how]
-        found = pl.DataFrame({"x": value, "block": self.number}).select(
-            forward=forward.over("block"), backward=backward.over("block")
-        )
-        return found["forward"].to_numpy(), found["backward"].to_numpy()
+    def forward(self, value: Floats, how: str) -> Floats:
+        """The sum, max or min from the start of its block up to each sample."""
+        return self._running(value, how, back=False)
+
+    def backward(self, value: Floats, how: str) -> Floats:
+        """The same from each sample to the end of its block."""
+        return self._running(value, how, back=True)
+
+    def _running(self, value: Floats, how: str, *, back: bool) -> Floats:
+        if not len(value):
+            return value
+        if len(self._lengths) * self._width > _SPREAD * len(value):
+            # Blocks differ so much in length that a matrix of them would be mostly empty.
+            x = pl.col("x")
+            made = {"sum": x.cum_sum, "max": x.cum_max, "min": x.cum_min}[how](reverse=back)
+            return pl.DataFrame({"x": value, "block": self.number}).select(made.over("block")).to_series().to_numpy()
+        accumulate, nothing = _ACCUMULATE[how]
+        at = self._from_end if back else self._from_start
+        cells = np.full(len(self._lengths) * self._width, nothing)
+        cells[at] = value
+        rows = cells.reshape(-1, self._width)
+        found: Floats = accumulate(rows, axis=1, out=rows).reshape(-1)[at]
+        return found
+
+    @cached_property
+    def _lengths(self) -> Ints:
+        return self.end[self.first] - np.flatnonzero(self.first)
+
+    @cached_property
+    def _width(self) -> int:
+        return int(self._lengths.max())
+
+    @cached_property
+    def _from_start(self) -> Ints:
+        """The place of each sample in a matrix with a row a block."""
+        return self.number * self._width + (np.arange(len(self.number)) - np.flatnonzero(self.first)[self.number])
+
+    @cached_property
+    def _from_end(self) -> Ints:
+        return self.number * self._width + (self.end - 1 - np.arange(len(self.number)))
 
     def split(self, low: Ints, high: Ints, moments: Ints) -> Ints:
         """Where the windows from *low* up to before *high* (not empty) go over from one block to the next."""
@@ -181,12 +225,12 @@ class _Sums:
             else tuple(_counted(odd) for odd in (np.isnan(value), value == np.inf, value == -np.inf))
         )
         plain = value if self._odd is None else np.where(finite, value, 0.0)
-        self._head, self._tail = blocks.running(plain, "sum")
+        self._head, self._tail = blocks.forward(plain, "sum"), blocks.backward(plain, "sum")
         last = np.append(blocks.first[1:], True)[: len(plain)]
         head = _lost(self._head[:-1], plain[1:], self._head[1:], blocks.first[1:])
         tail = _lost(self._tail[1:], plain[:-1], self._tail[:-1], last[:-1])
-        self._head_lost = blocks.running(np.concatenate([np.zeros(len(plain[:1])), head]), "sum")[0]
-        self._tail_lost = blocks.running(np.concatenate([tail, np.zeros(len(plain[:1]))]), "sum")[1]
+        self._head_lost = blocks.forward(np.concatenate([np.zeros(len(plain[:1])), head]), "sum")
+        self._tail_lost = blocks.backward(np.concatenate([tail, np.zeros(len(plain[:1]))]), "sum")
 
     def of(self, low: Ints, high: Ints, split: Ints) -> tuple[Floats, Floats]:
         """The sums from *low* up to *split* and from there up to before *high*, and what rounding took from them."""
@@ -354,8 +398,11 @@ def quantiles(rows: Floats, held: Bools, share: float | Floats) -> Floats:
 def gather(seen: Seen, agg: str | None, ticks: Ints) -> tuple[Floats, Bools]:
     """The value of each series at each of *ticks*, and whether it has one: matrices of series by ticks."""
     count = len(seen.samples.labels)
-    series = np.repeat(np.arange(count, dtype=np.int64), len(ticks))
-    low, high = seen.bounds(series, np.tile(ticks, count))
+    if len(ticks) == seen.grid.count:
+        low, high = seen.everywhere()
+    else:
+        series = np.repeat(np.arange(count, dtype=np.int64), len(ticks))
+        low, high = seen.bounds(series, np.tile(ticks, count))
     there = high > low
     if agg is None:
         newest = high[there] - 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from ciops_nb.cep.samples import Bools, Floats, Ints
 
-__all__ = ["Alerts", "alerts"]
+__all__ = ["Alerts", "alerts", "from_runs"]
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,7 @@ def alerts(series: Ints, ticks: Ints, values: Floats, *, hold: int, keep: int, c
     starts = np.flatnonzero(first)
     lengths = np.diff(np.append(starts, len(ticks)))
     who, begin = series[starts], ticks[starts]
-    after = begin + lengths  # the first tick at which it no longer held
-    fires = lengths > hold
-    # A run goes on with the alert of the one before if that fired and is kept up to here; holding again at the very
-    # tick at which it would end keeps it.
-    linked = np.zeros(len(starts), dtype=np.bool_)
-    linked[1:] = (who[1:] == who[:-1]) & (begin[1:] <= after[:-1] + keep)
-    firing = _any_so_far(fires, linked)
-    fresh = np.ones(len(starts), dtype=np.bool_)
-    fresh[1:] = ~(linked[1:] & firing[:-1])
-    opened = np.flatnonzero(fresh)
-    closed = np.append(opened[1:], len(starts))[: len(opened)] - 1
-    fired = firing[opened]
-    end = after[closed] + np.where(fired, keep, 0)
+    opened, fired, end = from_runs(who, begin, begin + lengths, hold=hold, keep=keep)
     at_fire = np.where(fired, starts[opened] + hold, starts[opened])
     return Alerts(
         who[opened],
@@ -62,6 +50,26 @@ def alerts(series: Ints, ticks: Ints, values: Floats, *, hold: int, keep: int, c
         np.where(fired, values[at_fire], np.nan),
         np.add.reduceat(lengths, opened) if len(opened) else opened,
     )
+
+
+def from_runs(who: Ints, begin: Ints, after: Ints, *, hold: int, keep: int) -> tuple[Ints, Bools, Ints]:
+    """Alerts from the runs of ticks at which the condition held, from *begin* to before *after*, by series and time.
+
+    Returns:
+        For each alert the place of the run that opened it, whether it fired, and the tick at which it ended.
+    """
+    fires = after - begin > hold
+    # A run goes on with the alert of the one before if that fired and is kept up to here; holding again at the very
+    # tick at which it would end keeps it.
+    linked = np.zeros(len(begin), dtype=np.bool_)
+    linked[1:] = (who[1:] == who[:-1]) & (begin[1:] <= after[:-1] + keep)
+    firing = _any_so_far(fires, linked)
+    fresh = np.ones(len(begin), dtype=np.bool_)
+    fresh[1:] = ~(linked[1:] & firing[:-1])
+    opened = np.flatnonzero(fresh)
+    closed = np.append(opened[1:], len(begin))[: len(opened)] - 1
+    fired = firing[opened]
+    return opened, fired, after[closed] + np.where(fired, keep, 0)
 
 
 def _any_so_far(flags: Bools, linked: Bools) -> Bools:

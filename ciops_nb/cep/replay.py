@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 
 from ciops_nb.cep.alerts import Alerts, alerts
 from ciops_nb.cep.answer import SCHEMA, evidence_lists, found_rows, label_text, owner
+from ciops_nb.cep.events import Events
 from ciops_nb.cep.frames import event_rows, measured, metric_rows, relation_rows
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import Part
@@ -22,11 +24,11 @@ from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
 from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
 
-__all__ = ["LOOKBACK", "replay"]
+__all__ = ["CELLS", "LOOKBACK", "replay", "replayed", "staged", "ticks_of"]
 
 LOOKBACK = timedelta(minutes=5)  # Prometheus' own
 
-_CELLS = 4_000_000  # series times ticks that are looked at together: some 200 MB at the widest
+CELLS = 4_000_000  # series times ticks that are looked at together: some 200 MB at the widest
 _MOST_TICKS = 20_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,28 +82,70 @@ def replay(
     if data_as_of is not None:
         raise BadParameter("data_as_of", data_as_of, "is not supported yet by this release", "Leave it out")
     read = load(rules)
+    stage = staged(
+        metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
+    )
+    found = {}
+    for place in running_order(read):
+        rule = read[place]
+        world = stage.world(rule, place)
+        if rule.record is None:
+            found[place] = replayed(rule, world)
+        else:
+            assert rule.when is not None
+            stage.store.record(recorded(rule, rule.when.part(world), world.grid), place)
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *(found[place] for place in sorted(found))])
+
+
+def staged(
+    *, metrics: Any, events: Any, relations: Any, start: Any, end: Any, every: Any, lookback: Any, tz: str
+) -> Stage:
+    """What ``replay`` is given, checked and made ready."""
     zone = parse_zone(tz)
     first, last = parse_time(start, tz=zone, name="start"), parse_time(end, tz=zone, name="end")
     if last < first:
         raise BadTimeRange("end", end, f"is before the start {format_time(first)}", "Give a later end")
     step, seen_for = parse_duration(every), _lookback(lookback)
     rows = metric_rows(metrics, zone)
-    store = Store(measured(rows), rows["metric"].unique())
-    occurred, related = event_rows(events, zone), relation_rows(relations, zone)
+    return Stage(
+        Store(measured(rows), rows["metric"].unique()),
+        event_rows(events, zone),
+        relation_rows(relations, zone),
+        seen_for,
+        zone,
+        first,
+        last,
+        step,
+    )
 
-    def world(place: int) -> World:
-        grid, seen = _grid(first, last, read[place].every or step), Reader(store, place)
-        return World(seen.find, seen.matching, occurred, related, grid, seen_for, zone, micros(first), micros(last))
 
-    found = {}
-    for place in running_order(read):
-        rule, judged = read[place], world(place)
-        if rule.record is None:
-            found[place] = _replayed(rule, judged)
-        else:
-            assert rule.when is not None
-            store.record(recorded(rule, rule.when.part(judged), judged.grid), place)
-    return pl.concat([pl.DataFrame(schema=SCHEMA), *(found[place] for place in sorted(found))])
+@dataclass(frozen=True)
+class Stage:
+    """What a replay is given, checked and made ready once for all of its rules."""
+
+    store: Store
+    events: Events
+    relations: pl.DataFrame
+    lookback: Callable[[str], timedelta]
+    zone: tzinfo
+    first: datetime
+    last: datetime
+    step: timedelta
+
+    def world(self, rule: Rule, place: int = 0) -> World:
+        """What *rule* is judged by, as the one at *place*."""
+        seen = Reader(self.store, place)
+        return World(
+            seen.find,
+            seen.matching,
+            self.events,
+            self.relations,
+            _grid(self.first, self.last, rule.every or self.step),
+            self.lookback,
+            self.zone,
+            micros(self.first),
+            micros(self.last),
+        )
 
 
 def _lookback(asked: Any) -> Callable[[str], timedelta]:
@@ -122,7 +166,7 @@ def _grid(first: datetime, last: datetime, step: timedelta) -> Grid:
 # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _replayed(rule: Rule, world: World) -> pl.DataFrame:
+def replayed(rule: Rule, world: World) -> pl.DataFrame:
     pattern = rule.pattern
     found = _alerts(rule, world) if pattern is None else pattern.matches(world)
     return found.with_columns(
@@ -144,8 +188,8 @@ def _alerts(rule: Rule, world: World) -> pl.DataFrame:
         alert,
         ticks,
         values,
-        hold=_ticks(rule.for_, grid),
-        keep=_ticks(rule.keep_firing_for, grid),
+        hold=ticks_of(rule.for_, grid),
+        keep=ticks_of(rule.keep_firing_for, grid),
         count=grid.count,
     )
     place = alert * grid.count + ticks
@@ -156,14 +200,14 @@ def _alerts(rule: Rule, world: World) -> pl.DataFrame:
     return _shown(labels, found, grid, _evidence(part, found, series_of))
 
 
-def _ticks(length: timedelta, grid: Grid) -> int:
+def ticks_of(length: timedelta, grid: Grid) -> int:
     """How many steps until so much time has gone by."""
     return -(-(length // timedelta(microseconds=1)) // grid.step)
 
 
 def _held(part: Part, grid: Grid) -> tuple[Ints, Ints, Any]:
     """The series and ticks at which the condition held, by series and then tick, with the values."""
-    width = max(1, _CELLS // max(1, len(part.labels)))
+    width = max(1, CELLS // max(1, len(part.labels)))
     rows, columns, values = [], [], []
     for begin in range(0, grid.count, width):
         value, holds = part.at(np.arange(begin, min(begin + width, grid.count), dtype=np.int64))

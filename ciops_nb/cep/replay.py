@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -24,7 +24,7 @@ from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
 from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
 
-__all__ = ["CELLS", "LOOKBACK", "replay", "replayed", "staged", "ticks_of"]
+__all__ = ["CELLS", "LOOKBACK", "held", "replay", "replayed", "staged", "ticks_of"]
 
 LOOKBACK = timedelta(minutes=5)  # Prometheus' own
 
@@ -85,15 +85,7 @@ def replay(
     stage = staged(
         metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
     )
-    found = {}
-    for place in running_order(read):
-        rule = read[place]
-        world = stage.world(rule, place)
-        if rule.record is None:
-            found[place] = replayed(rule, world)
-        else:
-            assert rule.when is not None
-            stage.store.record(recorded(rule, rule.when.part(world), world.grid), place)
+    found = {place: replayed(rule, world) for place, rule, world in stage.judged(read)}
     return pl.concat([pl.DataFrame(schema=SCHEMA), *(found[place] for place in sorted(found))])
 
 
@@ -147,6 +139,17 @@ class Stage:
             micros(self.last),
         )
 
+    def judged(self, rules: Sequence[Rule]) -> Iterator[tuple[int, Rule, World]]:
+        """The places of the rules that make alerts, with what they are judged by, after those that record for them."""
+        for place in running_order(rules):
+            rule = rules[place]
+            world = self.world(rule, place)
+            if rule.record is None:
+                yield place, rule, world
+            else:
+                assert rule.when is not None
+                self.store.record(recorded(rule, rule.when.part(world), world.grid), place)
+
 
 def _lookback(asked: Any) -> Callable[[str], timedelta]:
     if not isinstance(asked, Mapping):
@@ -178,7 +181,7 @@ def _alerts(rule: Rule, world: World) -> pl.DataFrame:
     assert rule.when is not None
     part, grid = rule.when.part(world), world.grid
     labels, number = _alert_labels(rule, part.labels)
-    series, ticks, values = _held(part, grid)
+    series, ticks, values = held(part, grid)
     alert = number[series]
     if len(labels) < len(part.labels):  # series that come to the same labels are one alert, if they take turns
         order = np.lexsort((ticks, alert))
@@ -205,7 +208,7 @@ def ticks_of(length: timedelta, grid: Grid) -> int:
     return -(-(length // timedelta(microseconds=1)) // grid.step)
 
 
-def _held(part: Part, grid: Grid) -> tuple[Ints, Ints, Any]:
+def held(part: Part, grid: Grid) -> tuple[Ints, Ints, Any]:
     """The series and ticks at which the condition held, by series and then tick, with the values."""
     width = max(1, CELLS // max(1, len(part.labels)))
     rows, columns, values = [], [], []

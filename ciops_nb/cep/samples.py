@@ -205,7 +205,8 @@ class _Blocks:
 
     @cached_property
     def _from_end(self) -> Ints:
-        return self.number * self._width + (self.end - 1 - np.arange(len(self.number)))
+        found: Ints = self.number * self._width + (self.end - 1 - np.arange(len(self.number)))
+        return found
 
     def split(self, low: Ints, high: Ints, moments: Ints) -> Ints:
         """Where the windows from *low* up to before *high* (not empty) go over from one block to the next."""

@@ -149,7 +149,7 @@ def _durations(holds: Sequence[Any]) -> list[timedelta]:
     return sorted({timedelta(0) if hold in nothing else parse_duration(hold, name="holds") for hold in holds})
 
 
-def _frame(given: pl.DataFrame | None, schema: dict[str, Any]) -> pl.DataFrame:
+def _frame(given: pl.DataFrame | None, schema: Any) -> pl.DataFrame:
     return pl.DataFrame(schema=schema) if given is None else given.select(list(schema)).cast(schema)
 
 

@@ -75,6 +75,10 @@ class Ops:
     graph_expand = _graph.graph_expand
     graph_path = _graph.graph_path
     cep_simulate = _cep.cep_simulate
+    cep_explain = _cep.cep_explain
+    cep_sweep = _cep.cep_sweep
+    cep_compare = _cep.cep_compare
+    cep_inject = _cep.cep_inject
     estate = _estate.estate
     tenants = _estate.tenants
 

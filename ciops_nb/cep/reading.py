@@ -19,6 +19,7 @@ from ciops_nb.estate.names import nearest
 __all__ = ["load"]
 
 M = TypeVar("M", bound=Piece)
+_LONGEST = 80  # of a name that is shown whole
 
 
 def load(path_or_text: Any, format: str = "yaml") -> list[Rule]:  # noqa: A002  the name the design gave it
@@ -85,7 +86,8 @@ class _Place:
 
     def of(self, name: str) -> _Place:
         """The field *name* of what is here."""
-        return _Place(f"{self.words}{self.joint}{name}", (*self.path, name), self.lines, ".")
+        shown = name if name.isprintable() and len(name) <= _LONGEST else repr(name[:_LONGEST])
+        return _Place(f"{self.words}{self.joint}{shown}", (*self.path, name), self.lines, ".")
 
     def nth(self, number: int) -> _Place:
         """The part *number* (from 1) of the list that is here."""
@@ -103,7 +105,7 @@ def _rule(raw: Any, number: int, place: _Place) -> Rule:
         raise BadRule(str(place), f"a {type(raw).__name__} is not a rule", "Write a mapping with 'when'")
     name = raw.get("id")
     if isinstance(name, str):
-        place = _Place(f"{place.words} {name!r}", place.path, place.lines)
+        place = _Place(f"{place.words} {name[:_LONGEST]!r}", place.path, place.lines)
     fields = {**_with_when(raw), "id": f"rule-{number}" if name is None else name}
     _check_fields(fields, Rule, place)
     if not any(kind in fields for kind in Rule.SAYS):

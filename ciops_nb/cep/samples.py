@@ -192,7 +192,8 @@ class _Blocks:
 
     @cached_property
     def _lengths(self) -> Ints:
-        return self.end[self.first] - np.flatnonzero(self.first)
+        found: Ints = self.end[self.first] - np.flatnonzero(self.first)
+        return found
 
     @cached_property
     def _width(self) -> int:
@@ -201,7 +202,10 @@ class _Blocks:
     @cached_property
     def _from_start(self) -> Ints:
         """The place of each sample in a matrix with a row a block."""
-        return self.number * self._width + (np.arange(len(self.number)) - np.flatnonzero(self.first)[self.number])
+        found: Ints = self.number * self._width + (
+            np.arange(len(self.number)) - np.flatnonzero(self.first)[self.number]
+        )
+        return found
 
     @cached_property
     def _from_end(self) -> Ints:

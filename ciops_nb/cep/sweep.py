@@ -138,15 +138,24 @@ def _only(rules: list[Rule]) -> Rule:
 
 
 def _thresholds(values: Sequence[float]) -> list[float]:
+    found = set()
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        try:
+            number = float("nan") if isinstance(value, (bool, str)) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = float("nan")
+        if number != number:
             raise BadParameter("values", value, "is not a threshold", "Give numbers")
-    return sorted({float(value) for value in values})
+        found.add(number)
+    return sorted(found)
 
 
 def _durations(holds: Sequence[Any]) -> list[timedelta]:
-    nothing = (0, "0", "0s", "0m", timedelta(0))
-    return sorted({timedelta(0) if hold in nothing else parse_duration(hold, name="holds") for hold in holds})
+    nothing = ("0s", "0m", timedelta(0))
+    return sorted({
+        timedelta(0) if isinstance(hold, (str, timedelta)) and hold in nothing else parse_duration(hold, name="holds")
+        for hold in holds
+    })  # fmt: skip
 
 
 def _frame(given: pl.DataFrame | None, schema: Any) -> pl.DataFrame:

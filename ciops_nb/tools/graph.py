@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,7 +39,7 @@ from ciops_nb.ways import Work
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["VIEWS", "View", "graph_expand", "graph_path"]
+__all__ = ["VIEWS", "View", "graph_expand", "graph_path", "near_by"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,16 @@ class _Seen:
         reads = ("ci", "ci", "relation", *("relation", "ci") * hops)
         part = min(nodes * (1 + 2 * relations / cis), cis + relations)
         return Work("topology", ("ci", "relation"), 1.1, reads, part, min(nodes, nodes if most is None else most))
+
+
+async def near_by(ctx: Context, moment: datetime, code: str, hops: int, most: int) -> list[str]:
+    """The codes of the CIs that were at most *hops* relations from *code*, with itself; none if it was not there."""
+    snapshot, _ = await _at(ctx, moment, _Seen([code], hops, "either", None, VIEWS["path"]))
+    root = snapshot.find([code])
+    if root[0] < 0:
+        return []
+    found = await sync.in_thread(functools.partial(expand, snapshot, root, depth=hops, max_nodes=most))
+    return snapshot.codes(found.nodes)
 
 
 async def _at(ctx: Context, moment: datetime, seen: _Seen) -> tuple[Snapshot, pl.DataFrame]:

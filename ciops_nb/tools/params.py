@@ -30,8 +30,9 @@ async def absolute(arguments: Mapping[str, Any], *, now: datetime, tz: tzinfo) -
         params["where"] = absolute_where(params["where"], tz=tz)
     if params.get("ci") is not None and not isinstance(params["ci"], str):
         params["ci"] = codes_of(params["ci"])
-    if "rule" in params:  # read here, so that the record holds the rule and not the name of a file that may change
-        params["rule"] = await sync.in_thread(read_rules, params["rule"])
+    for name in ("rule", "old_rule", "new_rule"):
+        if name in params:  # read here, so that the record holds the rule and not the name of a file that may change
+            params[name] = await sync.in_thread(read_rules, params[name])
     return params
 
 

@@ -14,7 +14,11 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb.context import Context
+from ciops_nb.errors import BadParameter
+from ciops_nb.estate.names import nearest
 from ciops_nb.estate.times import TimeRange
+from ciops_nb.parameters import several
+from ciops_nb.tools.graph import near_by
 from ciops_nb.tools.history import RECORDS
 from ciops_nb.tools.metric import definition_of
 from ciops_nb.tools.scope import ci_index, ci_rows, with_codes
@@ -22,11 +26,12 @@ from ciops_nb.tools.scope import ci_index, ci_rows, with_codes
 if TYPE_CHECKING:
     from ciops_nb.cep import Rule
 
-__all__ = ["Past", "maintenance_of", "past_of", "walks_relations"]
+__all__ = ["Past", "incidents_of", "maintenance_of", "past_of", "relations_of", "walks_relations"]
 
 LOOKBACK = timedelta(minutes=5)  # of ``cep.replay``, which is not loaded before a rule is asked for
 _ENOUGH = timedelta(hours=1)  # of points before a short range, to know how far they lie apart
 _TAKEN = ("ts", "metric", "ci", "series", "value", "stale")
+_MOST_NEAR = 1_000_000  # CIs around one incident
 _TICK = timedelta(microseconds=1)
 
 
@@ -66,7 +71,7 @@ async def past_of(ctx: Context, rules: list[Rule], ids: list[str] | None, span: 
     ]:
         events = await _events(ctx, rules, ids, span, max(back))
     if any(read.table == "relation" for read, _ in reads):
-        relations = await _relations(ctx)
+        relations = await relations_of(ctx)
     start, end = _span(span, [frame["ts"] for frame in (metrics, events) if frame is not None])
     return Past(start, end, lookback, metrics, events, relations)
 
@@ -285,9 +290,11 @@ def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-async def _relations(ctx: Context) -> pl.DataFrame:
+async def relations_of(ctx: Context) -> pl.DataFrame:
     """src (which depends on), dst, rel, valid_from, valid_to, as the types of the relations say who is hurt."""
     types = ctx.manifest.relation_types
+    if not ctx.tables.has("relation"):
+        ctx.warn("this estate has no table 'relation': nothing is known of how CIs hang together")
     rows = ctx.tables.table("relation").select("source_id", "target_id", "relation_type", "valid_from", "valid_to")
     found = await ctx.run(rows)
     for end in ("source", "target"):
@@ -309,10 +316,45 @@ async def maintenance_of(ctx: Context, codes: list[str], start: datetime, end: d
     """Maintenance of some CIs that overlaps the time from *start* to *end*; None where the estate has no such table."""
     if not ctx.tables.has("maintenance"):
         return None
-    known = await ci_index(ctx)
+    known = await ci_index(ctx, "ci_code", codes)
     ids = sorted({one for code in codes for one in known.ids(code)})
     rows = ctx.tables.table("maintenance").filter(
         nw.col("start_at") <= nw.lit(end), nw.col("end_at").is_null() | (nw.col("end_at") > nw.lit(start))
     )
     found = await with_codes(ctx, await ctx.run(ci_rows(ctx, rows, ids)))
     return found.select(pl.col("maintenance_id").alias("id"), pl.col("ci_code").alias("ci"), "start_at", "end_at")
+
+
+async def incidents_of(ctx: Context, ids: list[str] | None, asked: Any, hops: int) -> pl.DataFrame:
+    """incident, ci, opened_at, resolved_at: a row for each CI that is at most *hops* relations from an incident."""
+    from ciops_nb.cep.sweep import INCIDENTS
+
+    if not ctx.tables.has("incident"):
+        ctx.warn("this estate has no table 'incident': nothing is known of what there was to catch")
+        return pl.DataFrame(schema=INCIDENTS)
+    columns = ("incident_id", "ci_id", "opened_at", "resolved_at")
+    found = await ctx.run(ci_rows(ctx, ctx.tables.table("incident"), ids).select(*columns))
+    if asked is not None:
+        names = several("incidents", asked, "Give the id of an incident, or a list of them")
+        for name in names:
+            if name not in found["incident_id"].to_list():
+                near = nearest(name, found["incident_id"].drop_nulls().to_list())
+                hint = f"Did you mean {' or '.join(near)}?" if near else "See history_recent(kinds='incident')"
+                raise BadParameter("incidents", name, "is not an incident here", hint)
+        found = found.filter(pl.col("incident_id").is_in(names))
+    known = (await with_codes(ctx, found)).filter(pl.col("opened_at").is_not_null())
+    if lost := known["ci_code"].null_count():
+        ctx.warn(f"{lost} incidents name no CI that is there: no alert can catch them, and they count as missed")
+    told = known.select(
+        pl.col("incident_id").alias("incident"), pl.col("ci_code").alias("ci"), "opened_at", "resolved_at"
+    ).sort("opened_at", "incident", "ci", nulls_last=True)
+    return told if not hops else await _spread(ctx, told, hops)
+
+
+async def _spread(ctx: Context, incidents: pl.DataFrame, hops: int) -> pl.DataFrame:
+    """*incidents* with a row for each CI near theirs when they were opened."""
+    parts = [incidents]
+    for row in incidents.filter(pl.col("ci").is_not_null()).iter_rows(named=True):
+        codes = await near_by(ctx, row["opened_at"], row["ci"], hops, _MOST_NEAR)
+        parts.append(pl.DataFrame([{**row, "ci": code} for code in codes], schema=incidents.schema))
+    return pl.concat(parts).unique(maintain_order=True)

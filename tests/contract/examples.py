@@ -67,6 +67,17 @@ EXAMPLES: dict[str, Example] = {
     "graph_expand": Example({"ci": [CI], "depth": 3}, None, ("max_nodes", 1)),
     "graph_path": Example({"source": CI, "target": "ci-1"}, {"max_hops": 0}),
     "cep_simulate": Example({"rule": HIGH, "time_range": "all"}, {"time_range": NOWHEN}),
+    "cep_explain": Example({"rule": HIGH, "time_range": "all"}, None),
+    "cep_sweep": Example({"rule": HIGH, "time_range": "all", "hops": 1, "hold": ["0s", "2m"]}, None),
+    "cep_compare": Example(
+        {"old_rule": HIGH, "new_rule": {**HIGH, "for": "1m"}, "time_range": "all"}, {"time_range": NOWHEN}
+    ),
+    "cep_inject": Example(
+        {"rule": HIGH, "ci": CI, "fault": {"cpu": {"add": 100}}, "at": "2026-03-01T05:00Z", "lasting": "8h"},
+        {"at": "2020-01-01"},
+        None,
+        {},
+    ),
     "estate": Example({}, None),
     "tenants": Example({}, None),
 }

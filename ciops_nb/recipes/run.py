@@ -36,7 +36,7 @@ __all__ = [
 Recipe: TypeAlias = Callable[..., Coroutine[Any, Any, Findings]]
 Status = Literal["running", "done", "failed", "cancelled"]
 
-_OURS = ("blast_radius", "inventory", "lookup", "path", "triage", "what_changed")
+_OURS = ("blast_radius", "inventory", "lookup", "path", "rule_review", "triage", "what_changed")
 _recipes: dict[str, Recipe] = {}
 
 

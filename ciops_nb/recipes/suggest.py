@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,10 @@ _INTENTS = (
         "history_recent", "tool", "ci? time_range?",
         "events event alerts alert history happened maintenance incidents incident log records",
     ),
+    _intent(
+        "rule_review", "recipe", "rule time_range? ci?",
+        "would fired fire rule rules threshold thresholds noisy noise page paged pages alert alerts alerting",
+    ),
     _intent("metric_series_table", "tool", "metric ci time_range?", "plot graph chart series values points trend show"),
     _intent(
         "metric_aggregate", "tool", "metric agg ci? time_range?",
@@ -109,7 +113,11 @@ _CLOCK = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b")
 _LAST = re.compile(r"\b(?:last|past)\s+(?:(\d+)\s*)?(minute|hour|day|week)s?\b")
 _MONTH, _OF_MONTH = f"({'|'.join(_MONTHS)})", r"(\d{1,2})(?:st|nd|rd|th)?"
 _DAY = re.compile(rf"\b(?:{_OF_MONTH}\s+(?:of\s+)?{_MONTH}|{_MONTH}\s+{_OF_MONTH})\b(?:,?\s+(\d{{4}}))?")
-_ALWAYS = ("at", "keywords", "text", "view")  # what any question fills in says nothing for an intent
+_ALWAYS = ("at", "keywords", "rule", "text", "view")  # what any question fills in says nothing for an intent
+_LIMIT = re.compile(r"(above|over|below|under|exceeds?|than|[<>]=?)\s*(-?\d+(?:\.\d+)?)\b")
+_BELOW = ("below", "under")
+_HOLD = re.compile(r"\bfor\s+(\d+)\s*(second|minute|hour|s|m|h)s?\b")
+_SOME_RULE = "rules.yaml"
 _UNITS = {"minute": "m", "hour": "h", "day": "d", "week": "w"}
 
 
@@ -186,6 +194,7 @@ async def suggest(ops: Ops, question: str, *, limit: int = 5) -> pl.DataFrame:
         rest = re.sub(re.escape(said), " ", rest, flags=re.IGNORECASE)
     words = [word.rstrip(".-").lower() for word in _WORD.findall(rest)]
     known = await _known(ops, words, times, now)
+    known = _with_rule(known, rest)
     rows = [row for intent in _INTENTS if (row := _row(intent, words, known)) is not None]
     rows.sort(key=lambda row: (-row[4], [intent.name for intent in _INTENTS].index(row[2])))
     if not rows:
@@ -237,6 +246,23 @@ async def _known(ops: Ops, words: Sequence[str], times: Times, now: datetime) ->
         values["agg"] = asked
     values["view"] = "impact" if {"downstream", "hurts"} & set(words) else "dependency"
     return _Known(values, reasons, doubt)
+
+
+def _with_rule(known: _Known, text: str) -> _Known:
+    rule, reason = _rule(text.lower(), known.values.get("metric"))
+    return replace(known, values={**known.values, "rule": rule}, reasons={**known.reasons, "rule": reason})
+
+
+def _rule(text: str, metric: str | None) -> tuple[str, str]:
+    """The rule that *text* tells of, and why it is thought so; a file where it tells none."""
+    limit, hold = _LIMIT.search(text), _HOLD.search(text)
+    if metric is None or limit is None:
+        return _SOME_RULE, f"no rule said: put yours in place of {_SOME_RULE}"
+    word, number = limit.groups()
+    low = word in _BELOW or re.search(r"\b(less|lower|fewer) than\b", text)
+    op = word if word[0] in "<>" else "<" if low else ">"
+    lasts = f", for: {hold.group(1)}{hold.group(2)[0]}" if hold else ""
+    return f"{{when: {{metric: {metric}, op: '{op}', value: {number}}}{lasts}}}", f"rule {metric} {op} {number}"
 
 
 async def _mentions(ops: Ops, left: Sequence[str], shown: set[str]) -> AsyncIterator[tuple[str, str, int]]:

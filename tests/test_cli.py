@@ -128,5 +128,5 @@ def test_a_pipe_that_closes_early_leaves_no_traceback():
         ["bash", "-c", command], capture_output=True, text=True, check=True, env=environment, timeout=60
     )
 
-    assert done.stdout.startswith("cep_simulate")
+    assert done.stdout.startswith("cep_compare")
     assert "" == done.stderr

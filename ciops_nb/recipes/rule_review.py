@@ -64,10 +64,11 @@ async def rule_review(
     rules = await sync.in_thread(read_rules, rule)
     span = parse_range(time_range, now=await ops.now(), tz=ops.tz)
     given: dict[str, Any] = {"time_range": span, "ci": ci}
-    alerts, near, *swept = await asyncio.gather(
+    against = {**given, "hops": hops, "before": before, "after": after}
+    alerts, near, swept = await asyncio.gather(
         ops.cep_simulate(rules, **given),
         ops.cep_explain(rules, **given),
-        *(_swept(ops, one, {**given, "hops": hops, "before": before, "after": after}) for one in rules),
+        asyncio.gather(*(_swept(ops, one, against) for one in rules)),
     )
     known = {one.id or "": found for one, found in zip(rules, swept, strict=True)}
     shown, how_far = as_polars(alerts), as_polars(near)

@@ -19,6 +19,7 @@ from ciops_nb.cep.parts import Part
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.recording import recorded, running_order
 from ciops_nb.cep.samples import Grid, Ints, Labels
+from ciops_nb.cep.slices import slices
 from ciops_nb.cep.store import Reader, Store
 from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
@@ -54,9 +55,9 @@ def replay(
 
     Args:
         rules: Whatever ``load`` reads.
-        metrics: A frame (polars or pandas) with ts, metric, value, and a column a label (empty or null: the series has
-            no such label), ``ci`` among them; a column ``stale`` that is true marks that a series ended. Rows without
-            value are left out; of rows of a series at one time the last counts.
+        metrics: A frame (polars, lazy too, or pandas) with ts, metric, value, and a column a label (empty or null: the
+            series has no such label), ``ci`` among them; a column ``stale`` that is true marks that a series ended.
+            Rows without value are left out; of rows of a series at one time the last counts.
         events: A frame with ts, ci, type and further fields; ``seq`` tells events of one time apart and is their
             identity: without it they are numbered as they come.
         relations: A frame with src, dst (src depends on dst) and rel; ``valid_from`` and ``valid_to`` where they come
@@ -82,11 +83,22 @@ def replay(
     if data_as_of is not None:
         raise BadParameter("data_as_of", data_as_of, "is not supported yet by this release", "Leave it out")
     read = load(rules)
-    stage = staged(
-        metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
-    )
-    found = {place: replayed(rule, world) for place, rule, world in stage.judged(read)}
-    return pl.concat([pl.DataFrame(schema=SCHEMA), *(found[place] for place in sorted(found))])
+    found: dict[int, list[pl.DataFrame]] = {}
+    for part in slices(metrics, read):
+        stage = staged(
+            metrics=part,
+            events=events,
+            relations=relations,
+            start=start,
+            end=end,
+            every=every,
+            lookback=lookback,
+            tz=tz,
+        )
+        for place, rule, world in stage.judged(read):
+            found.setdefault(place, []).append(_found(rule, world))
+    shown = (_numbered(read[place], frames) for place, frames in sorted(found.items()))
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *shown])
 
 
 def staged(
@@ -170,8 +182,20 @@ def _grid(first: datetime, last: datetime, step: timedelta) -> Grid:
 
 
 def replayed(rule: Rule, world: World) -> pl.DataFrame:
+    """The alerts of one rule: the columns of SCHEMA."""
+    return _numbered(rule, [_found(rule, world)])
+
+
+def _found(rule: Rule, world: World) -> pl.DataFrame:
     pattern = rule.pattern
-    found = _alerts(rule, world) if pattern is None else pattern.matches(world)
+    return _alerts(rule, world) if pattern is None else pattern.matches(world)
+
+
+def _numbered(rule: Rule, parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """What was found, in parts that are each in order, as one, with the name of the rule and numbers."""
+    found = parts[0]
+    if len(parts) > 1:
+        found = pl.concat(parts).sort("active_at", "ci", "labels", nulls_last=False)
     return found.with_columns(
         rule=pl.lit(rule.id, pl.String), match=pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
     ).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())

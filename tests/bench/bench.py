@@ -24,7 +24,7 @@ import polars as pl
 
 import ciops_nb as ciops
 from ciops_nb.estate.generate import generate
-from tests.bench import layers
+from tests.bench import layers, rules
 
 BENCH = Path(".bench")
 ESTATE = BENCH / "estate-100k-500k"
@@ -170,6 +170,7 @@ def main() -> None:
         f"| fresh process to the first answer | {connect_seconds() * 1e3:.0f} | | | | |",
     ]
     lines += layers.lines(ESTATE)
+    lines += rules.lines()
     counts = f"{sizes['ci']:,} CIs, {sizes['relation']:,} relations, {sizes['metric']:,} points"
     machine = (
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, polars {pl.__version__}"

@@ -26,6 +26,8 @@ async def absolute(arguments: Mapping[str, Any], *, now: datetime, tz: tzinfo) -
         params["time_range"] = parse_range(params["time_range"], now=now, tz=tz)
     if "as_of" in params:
         params["as_of"] = now if params["as_of"] is None else parse_time(params["as_of"], tz=tz)
+    if params.get("data_as_of") is not None:
+        params["data_as_of"] = parse_time(params["data_as_of"], tz=tz, name="data_as_of")
     if params.get("where") is not None:
         params["where"] = absolute_where(params["where"], tz=tz)
     if params.get("ci") is not None and not isinstance(params["ci"], str):

@@ -19,7 +19,6 @@ import polars as pl
 
 __all__ = [
     "Bools", "Floats", "Grid", "Ints", "Labels", "Samples", "Seen", "aggregate", "gather", "in_matrix", "quantiles",
-    "two_sum",
 ]  # fmt: skip
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -92,7 +91,7 @@ class Seen:
     """
 
     def __init__(self, samples: Samples, grid: Grid, over: int, offset: int, *, closed: bool = False) -> None:
-        self.samples, self.grid, self.over = samples, grid, over
+        self.samples, self.grid, self.over, self.offset = samples, grid, over, offset
         self.ts = samples.ts + offset  # as if they had happened later: the ticks stay
         base = samples.series * (grid.count + 1)
         self._enter = base + grid.first_at(self.ts + samples.late)
@@ -133,6 +132,10 @@ class Seen:
     def resets(self) -> _Sums:
         """Sums of what was lost between samples of one block."""
         return _Sums(np.where(self.blocks.first, 0.0, self.lost), self.blocks)
+
+    @cached_property
+    def lines(self) -> _Lines:
+        return _Lines(self)
 
     @cached_property
     def nans(self) -> Ints:
@@ -187,7 +190,8 @@ class _Blocks:
         cells = np.full(len(self._lengths) * self._width, nothing)
         cells[at] = value
         rows = cells.reshape(-1, self._width)
-        found: Floats = accumulate(rows, axis=1, out=rows).reshape(-1)[at]
+        with np.errstate(all="ignore"):  # an overflow is infinite, as it is without the rows
+            found: Floats = accumulate(rows, axis=1, out=rows).reshape(-1)[at]
         return found
 
     @cached_property
@@ -221,8 +225,8 @@ class _Blocks:
 class _Sums:
     """Sums over windows, rounded once: each running sum carries its rounding error along (Knuth's two-sum)."""
 
-    def __init__(self, value: Floats, blocks: _Blocks) -> None:
-        self._blocks = blocks
+    def __init__(self, value: Floats, blocks: _Blocks, tails: Floats | None = None) -> None:
+        """Of *value*; of *tails*, if given, in the part of a window that is the tail of a block."""
         finite = np.isfinite(value)
         self._odd = (
             None
@@ -230,10 +234,11 @@ class _Sums:
             else tuple(_counted(odd) for odd in (np.isnan(value), value == np.inf, value == -np.inf))
         )
         plain = value if self._odd is None else np.where(finite, value, 0.0)
-        self._head, self._tail = blocks.forward(plain, "sum"), blocks.backward(plain, "sum")
+        behind = plain if tails is None else np.where(finite, tails, 0.0)
+        self._head, self._tail = blocks.forward(plain, "sum"), blocks.backward(behind, "sum")
         last = np.append(blocks.first[1:], True)[: len(plain)]
         head = _lost(self._head[:-1], plain[1:], self._head[1:], blocks.first[1:])
-        tail = _lost(self._tail[1:], plain[:-1], self._tail[:-1], last[:-1])
+        tail = _lost(self._tail[1:], behind[:-1], self._tail[:-1], last[:-1])
         self._head_lost = blocks.forward(np.concatenate([np.zeros(len(plain[:1])), head]), "sum")
         self._tail_lost = blocks.backward(np.concatenate([tail, np.zeros(len(plain[:1]))]), "sum")
 
@@ -242,13 +247,55 @@ class _Sums:
         with_tail, with_head = split > low, high > split
         tail = _picked(self._tail, low, with_tail)
         head = _picked(self._head, high - 1, with_head)
-        total, lost = two_sum(tail, head)
+        total, lost = _two_sum(tail, head)
         lost = lost + _picked(self._tail_lost, low, with_tail) + _picked(self._head_lost, high - 1, with_head)
         if self._odd is not None:
             nan, up, down = (counted[high] - counted[low] > 0 for counted in self._odd)
             odd = np.select([nan | (up & down), up, down], [np.nan, np.inf, -np.inf], 0.0)
             total, lost = np.where(odd == 0.0, total, odd), np.where(odd == 0.0, lost, 0.0)
         return total, lost
+
+
+class _Lines:
+    """Straight lines through windows: linearRegression of Prometheus 2.42 (promql/functions.go), of running sums.
+
+    Time is told from where the window goes over from one block to the next, which both blocks know.
+    """
+
+    def __init__(self, seen: Seen) -> None:
+        value, blocks = seen.samples.value, seen.blocks
+        self._seen = seen
+        head = (seen.ts - blocks.stretch * seen.over) / 1e6
+        tail = (seen.ts - (blocks.stretch + 1) * seen.over) / 1e6
+        with np.errstate(all="ignore"):  # what is not finite is left out of the sums, and its windows are NaN
+            self._sums = [
+                _Sums(ours, blocks, theirs)
+                for ours, theirs in ((head, tail), (head * head, tail * tail), (head * value, tail * value))
+            ]
+        self._odd = _counted(~np.isfinite(value))
+        changed = np.zeros(len(value), dtype=np.bool_)
+        changed[1:] = value[1:] != value[:-1]
+        self._changed = _counted(changed)
+
+    def of(self, low: Ints, high: Ints, moments: Ints, zero: Ints) -> tuple[Floats, Floats]:
+        """The slopes, and the heights at *zero*, of windows that end at *moments* in the time of ``seen.ts``."""
+        seen = self._seen
+        value, blocks, over = seen.samples.value, seen.blocks, seen.over
+        split = blocks.split(low, high, (moments - 1) // over)
+        count = (high - low).astype(np.float64)
+        x, xx, xy = (total + lost for total, lost in (sums.of(low, high, split) for sums in self._sums))
+        total, lost = seen.sums.of(low, high, split)
+        y = total + lost
+        slope = (xy - x * y / count) / (xx - x * x / count)
+        origin = np.where(split > low, (blocks.stretch[low] + 1) * over, blocks.stretch[high - 1] * over)
+        height = y / count - slope * (x / count - (zero - origin) / 1e6)
+        # Equal values are no slope at all, not one as small as the rounding of their sums.
+        level = self._changed[high] == self._changed[low + 1]
+        odd = self._odd[high] > self._odd[low]
+        return (
+            np.where(odd, np.nan, np.where(level, 0.0, slope)),
+            np.where(odd, np.nan, np.where(level, value[low], height)),
+        )
 
 
 def _counted(flags: Bools) -> Ints:
@@ -260,7 +307,7 @@ def _picked(value: Floats, place: Ints, wanted: Bools) -> Floats:
     return np.where(wanted, value[np.where(wanted, place, 0)], 0.0)
 
 
-def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
@@ -268,7 +315,7 @@ def two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 
 def _lost(before: Floats, added: Floats, after: Floats, fresh: Bools) -> Floats:
     """What the step from *before* to *after* lost of *added*, nothing where a running sum starts afresh."""
-    total, lost = two_sum(before, added)
+    total, lost = _two_sum(before, added)
     return np.where(fresh, 0.0, (total - after) + lost)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ciops_nb.cep.promql.selecting import Windows
-from ciops_nb.cep.samples import Bools, Floats, Ints, aggregate, in_matrix, quantiles, two_sum
+from ciops_nb.cep.samples import Bools, Floats, Ints, aggregate, in_matrix, quantiles
 
 __all__ = ["LEAST", "WINDOWS"]
 
@@ -68,51 +68,13 @@ def _ones(w: Windows) -> Floats:
 # ── straight lines ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fitted(w: Windows, zero: Ints) -> tuple[Floats, Floats]:
-    """Slope and height at *zero* of the line through each window: linearRegression of Prometheus 2.42."""
-    seconds = w.seen.samples.ts
-    found = np.empty((2, len(w.low)))
-
-    def fit(rows: Floats, held: Bools, some: Ints) -> Floats:
-        place = np.where(held, w.low[some][:, None] + np.arange(rows.shape[1]), w.low[some][:, None])
-        x = np.where(held, (seconds[place] - zero[some][:, None]) / 1e6, 0.0)
-        y = np.where(held, rows, 0.0)
-        count = held.sum(axis=1)
-        sum_x, sum_y, sum_xy, sum_xx = (_summed(each) for each in (x, y, x * y, x * x))
-        slope = (sum_xy - sum_x * sum_y / count) / (sum_xx - sum_x * sum_x / count)
-        height = sum_y / count - slope * sum_x / count
-        # Equal values are no slope at all, not one as small as the rounding of their sums.
-        level = np.where(held, rows, rows[:, :1]) == rows[:, :1]
-        flat = level.all(axis=1)
-        endless = np.isinf(rows[:, 0])
-        found[0, some] = np.where(flat, np.where(endless, np.nan, 0.0), slope)
-        found[1, some] = np.where(flat, np.where(endless, np.nan, rows[:, 0]), height)
-        slopes: Floats = found[0, some]
-        return slopes
-
-    in_matrix(w.value, w.low, w.high, fit)
-    return found[0], found[1]
-
-
-def _summed(rows: Floats) -> Floats:
-    """The sum of each row, with what rounding took from it."""
-    lost = np.zeros(len(rows))
-    while rows.shape[1] > 1:
-        if rows.shape[1] % 2:
-            rows = np.concatenate([rows, np.zeros((len(rows), 1))], axis=1)
-        rows, missed = two_sum(rows[:, ::2], rows[:, 1::2])
-        lost = lost + missed.sum(axis=1)
-    total = rows[:, 0]
-    found: Floats = np.where(np.isfinite(total), total + lost, total)
-    return found
-
-
 def _deriv(w: Windows) -> Floats:
-    return _fitted(w, w.seen.samples.ts[w.low])[0]
+    return w.seen.lines.of(w.low, w.high, w.edge, w.edge)[0]
 
 
 def _predict(w: Windows) -> Floats:
-    slope, height = _fitted(w, w.now)
+    # The line is that of the samples where they are; the window may have been moved.
+    slope, height = w.seen.lines.of(w.low, w.high, w.edge, w.now + w.seen.offset)
     return slope * w.given[0] + height
 
 

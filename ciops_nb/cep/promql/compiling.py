@@ -361,7 +361,8 @@ class _Alone:
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._inner.at(ticks)
         alone = there.sum(axis=0) == 1
-        found = np.where(there, value, 0.0).sum(axis=0)
+        with np.errstate(invalid="ignore"):  # of several, whose sum is not looked at
+            found = np.where(there, value, 0.0).sum(axis=0)
         return np.where(alone, found, np.nan)[None, :], np.ones((1, len(ticks)), dtype=np.bool_)
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:

@@ -26,13 +26,14 @@ from ciops_nb.cep.promql.parts import (
     Mapped,
     Merged,
     Part,
+    Piecewise,
     Refuse,
     Sources,
     in_chunks,
     refusing,
     without,
-)  # fmt: skip
-from ciops_nb.cep.promql.selecting import Instant, Windowed, fitting
+)
+from ciops_nb.cep.promql.selecting import Beneath, Instant, Windowed, fitting
 from ciops_nb.cep.promql.windows import LEAST, WINDOWS
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels, Samples, Seen
 
@@ -75,6 +76,15 @@ def compiled(
     return Merged(part, [without(labels, (NAME,)) for labels in part.labels], refusing(expr, grid))
 
 
+@dataclass(frozen=True)
+class _Ranges:
+    """What the windows of a range selector or a subquery are made of."""
+
+    seens: list[Seen]
+    pinned: bool
+    beneath: Beneath | None = None
+
+
 class _Compiler:
     def __init__(
         self, expr: tree.Expr, find: Find, lookback: Lookback, step: int, span: tuple[int, int] | None
@@ -82,10 +92,18 @@ class _Compiler:
         self._expr, self._find, self._lookback, self._step, self._span = expr, find, lookback, step, span
         self._chosen: dict[tuple[tree.Matcher, ...], list[Samples]] = {}
         self._seen: dict[Any, Seen] = {}
+        self._widest = 0  # how many series the parts right below the one that is being made have
 
     def node(self, node: tree.Node, grid: Grid, *, nested: bool) -> Part:
         """*node* on *grid*; *nested* says that it stands in a subquery."""
-        node = tree.stripped(node)
+        outside, self._widest = self._widest, 0
+        part = self._node(tree.stripped(node), grid, nested)
+        if self._widest > len(part.labels):
+            part = Piecewise(part, self._widest)
+        self._widest = max(outside, len(part.labels))
+        return part
+
+    def _node(self, node: tree.Node, grid: Grid, nested: bool) -> Part:
         if isinstance(node, tree.Number):
             return Constant(node.value)
         if isinstance(node, tree.Selector):
@@ -103,6 +121,7 @@ class _Compiler:
         return refusing(self._expr, grid)
 
     def _unnamed(self, part: Part, grid: Grid) -> Part:
+        self._widest = max(self._widest, len(part.labels))
         return Merged(part, [without(labels, (NAME,)) for labels in part.labels], self._refuse(grid))
 
     # ── selectors ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,36 +160,44 @@ class _Compiler:
         ]
         return Instant(seens, pinned=pinned is not None, stamped=stamped)
 
-    def _ranges(self, node: tree.Node, grid: Grid, nested: bool) -> tuple[list[Seen], bool]:
-        """The windows of a range selector or a subquery, and whether they are those of one moment."""
+    def _ranges(self, node: tree.Node, grid: Grid, nested: bool) -> _Ranges:
         node = tree.stripped(node)
         if isinstance(node, tree.Range):
             pinned = self._pinned(node.selector.at, grid, nested)
-            return [
+            seens = [
                 self._see(samples.real, pinned or grid, node.over, node.selector.offset)
                 for samples in self._samples(node.selector.matchers)
-            ], pinned is not None
+            ]
+            return _Ranges(seens, pinned is not None)
         assert isinstance(node, tree.Subquery)
         pinned = self._pinned(node.at, grid, nested)
         seen_from = pinned or grid
-        samples = self._subquery(node, seen_from)
-        # The points of a subquery lie on its ticks, where 2.42 and 3 differ: as in 2.42, the oldest one is seen.
-        seen = [Seen(samples, seen_from, node.over, node.offset, closed=True)] if samples.labels else []
-        return seen, pinned is not None
-
-    def _subquery(self, node: tree.Subquery, grid: Grid) -> Samples:
-        """The values of the inner expression at the multiples of its step that any tick sees."""
-        step = node.step or self._step
-        first = grid.start - node.offset - node.over
-        begin = -(-first // step) * step
-        last = grid.start + (grid.count - 1) * grid.step - node.offset
-        inner = Grid(begin, step, max(0, (last - begin) // step + 1))
-        if inner.count > _MOST_TICKS:
-            raise self._expr.refuse(f"a subquery has {inner.count:,} ticks", "Give it a longer step")
-        ticks = np.arange(inner.count, dtype=np.int64)
-        shifted = inner.moments(ticks) + node.offset
-        ticks = ticks[grid.first_at(shifted) < grid.first_at(shifted + node.over + 1)]
+        inner = self._subticks(node, seen_from)
         part = self.node(node.inner, inner, nested=True)
+        samples = self._sampled(part, inner, node, seen_from)
+
+        def beneath(series: Ints, moments: Ints) -> Sources:
+            return part.sources(series, (moments - inner.start) // inner.step)
+
+        # The points of a subquery lie on its ticks, where 2.42 and 3 differ: as in 2.42, the oldest one is seen.
+        seens = [Seen(samples, seen_from, node.over, node.offset, closed=True)] if samples.labels else []
+        return _Ranges(seens, pinned is not None, beneath)
+
+    def _subticks(self, node: tree.Subquery, grid: Grid) -> Grid:
+        """The multiples of the step of a subquery, as far as ticks see them."""
+        step = node.step or self._step
+        begin = -(-(grid.start - node.offset - node.over) // step) * step
+        last = grid.start + (grid.count - 1) * grid.step - node.offset
+        count = max(0, (last - begin) // step + 1)
+        if count > _MOST_TICKS:
+            raise self._expr.refuse(f"a subquery has {count:,} ticks", "Give it a longer step")
+        return Grid(begin, step, count)
+
+    def _sampled(self, part: Part, inner: Grid, node: tree.Subquery, grid: Grid) -> Samples:
+        """What *part* gives at those ticks of *inner* that a tick of *grid* sees, as samples."""
+        ticks = np.arange(inner.count, dtype=np.int64)
+        moved = inner.moments(ticks) + node.offset
+        ticks = ticks[grid.first_at(moved) < grid.first_at(moved + node.over + 1)]
         if len(ticks) * max(1, len(part.labels)) > _MOST_CELLS:
             raise self._expr.refuse(
                 f"a subquery has {len(ticks):,} ticks of {len(part.labels):,} series", "Give it a longer step"
@@ -211,7 +238,7 @@ class _Compiler:
         param = None if node.param is None else tree.stripped(node.param)
         if node.op == "count_values":
             assert isinstance(param, tree.Text)
-            return Counted(inner, param.value, node.labels, grid.count, dropped=node.without)
+            return Counted(inner, param.value, node.labels, grid.count, self._expr.refuse, dropped=node.without)
         groups = keys(inner.labels, node.labels, dropped=node.without)
         given = None if param is None else self.node(param, grid, nested=nested)
         if node.op in ("topk", "bottomk"):
@@ -236,11 +263,12 @@ class _Compiler:
     def _windowed(self, node: tree.Call, grid: Grid, nested: bool) -> Part:
         scalars = [self.node(arg, grid, nested=nested) for arg in node.args if tree.scalar(arg)]
         (ranged,) = (arg for arg in node.args if not tree.scalar(arg))
-        seens, pinned = self._ranges(ranged, grid, nested)
+        ranges = self._ranges(ranged, grid, nested)
         found = Windowed(
-            seens,
+            ranges.seens,
             WINDOWS[node.name],
-            pinned=pinned,
+            pinned=ranges.pinned,
+            beneath=ranges.beneath,
             least=LEAST.get(node.name, 1),
             scalars=scalars,
             clock=grid.moments,
@@ -307,8 +335,8 @@ class _Compiler:
         return _Absent(self.node(node.args[0], grid, nested=nested), _asked(node.args[0]))
 
     def _absent_over_time(self, node: tree.Call, grid: Grid, nested: bool) -> Part:
-        seens, pinned = self._ranges(node.args[0], grid, nested)
-        part = Windowed(seens, WINDOWS["present_over_time"], pinned=pinned, clock=grid.moments)
+        ranges = self._ranges(node.args[0], grid, nested)
+        part = Windowed(ranges.seens, WINDOWS["present_over_time"], pinned=ranges.pinned, clock=grid.moments)
         return _Absent(part, _asked(node.args[0]))
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import numpy as np
 
 from ciops_nb.cep.promql.parts import NAME, Groups, Part, Refuse, Sources, chosen, in_chunks, only, without
 from ciops_nb.cep.samples import Bools, Floats, Ints, Labels, quantiles
+from ciops_nb.errors import BadRule
 
 __all__ = ["Counted", "Ranked", "Reduced", "keys"]
+
+_MOST_PAIRS = 1_000_000  # of a series and a value
 
 
 def keys(labels: Sequence[Labels], names: Sequence[str], *, dropped: bool) -> list[Labels]:
@@ -126,13 +129,24 @@ class Ranked:
 class Counted:
     """``count_values``: how many series of a group have a value, with the value as a label."""
 
-    def __init__(self, inner: Part, label: str, names: Sequence[str], count: int, *, dropped: bool) -> None:
+    def __init__(
+        self,
+        inner: Part,
+        label: str,
+        names: Sequence[str],
+        count: int,
+        refuse: Callable[[str, str], BadRule],
+        *,
+        dropped: bool,
+    ) -> None:
         self._inner = inner
         names = names if dropped else (*names, label)
         pairs: set[tuple[int, int]] = set()
         for ticks in in_chunks(len(inner.labels), np.arange(count, dtype=np.int64)):
             rows, bits = _bits(*inner.at(ticks))[:2]
             pairs.update(zip(rows.tolist(), bits.tolist(), strict=True))
+            if len(pairs) > _MOST_PAIRS:
+                raise refuse(f"count_values meets more than {_MOST_PAIRS:,} values", "Round them first")
         self._pairs = {pair: place for place, pair in enumerate(sorted(pairs))}
         texts = {bits: _spelled(float(np.int64(bits).view(np.float64))) for _, bits in pairs}
         marked = [

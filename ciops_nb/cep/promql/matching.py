@@ -20,6 +20,7 @@ COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal,
 }  # fmt: skip
 SETS = ("and", "or", "unless")
+_MOST_PAIRS = 2_000_000
 
 
 def signatures(labels: Sequence[Labels], matching: Matching) -> list[Labels]:
@@ -66,6 +67,9 @@ class _Joined:
         columns: dict[Labels, list[int]] = {}
         for column, (signature, _) in enumerate(self._taken.keys):
             columns.setdefault(signature, []).append(column)
+        count = sum(len(columns.get(signature, ())) for signature in of_many)
+        if count > _MOST_PAIRS:
+            raise refuse(f"{len(many.labels):,} series meet others in {count:,} pairs, which is too many", 0)
         pairs = [(row, column) for row, signature in enumerate(of_many) for column in columns.get(signature, ())]
         self.rows = np.array([row for row, _ in pairs], dtype=np.int64)
         self.columns = np.array([column for _, column in pairs], dtype=np.int64)

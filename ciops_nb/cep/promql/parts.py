@@ -18,8 +18,8 @@ from ciops_nb.errors import BadRule
 from ciops_nb.estate.times import format_time
 
 __all__ = [
-    "CELLS", "NAME", "Clock", "Constant", "Groups", "Mapped", "Merged", "Part", "Refuse", "Sources", "chosen",
-    "in_chunks", "lined_up", "refusing", "without",
+    "CELLS", "NAME", "Clock", "Constant", "Groups", "Mapped", "Merged", "Part", "Piecewise", "Refuse", "Sources",
+    "chosen", "in_chunks", "lined_up", "only", "refusing", "without",
 ]  # fmt: skip
 
 NAME = "__name__"
@@ -181,6 +181,24 @@ class Merged:
 
 def _spelled(labels: Labels) -> str:
     return "{" + ", ".join(f'{name}="{text}"' for name, text in labels) + "}"
+
+
+class Piecewise:
+    """A part made of more series than it has: asked for so few ticks at a time that the matrices beneath stay small."""
+
+    def __init__(self, inner: Part, widest: int) -> None:
+        self._inner, self._widest = inner, widest
+        self.labels: Sequence[Labels] = inner.labels
+
+    def at(self, ticks: Ints) -> tuple[Floats, Bools]:
+        pieces = in_chunks(self._widest, ticks)
+        if len(pieces) < 2:
+            return self._inner.at(ticks)
+        values, theres = zip(*(self._inner.at(piece) for piece in pieces), strict=True)
+        return np.concatenate(values, axis=1), np.concatenate(theres, axis=1)
+
+    def sources(self, series: Ints, ticks: Ints) -> Sources:
+        return self._inner.sources(series, ticks)
 
 
 class Mapped:

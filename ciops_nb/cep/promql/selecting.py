@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from ciops_nb.cep.promql.parts import NAME, Part, Sources
 from ciops_nb.cep.promql.tree import Matcher
 from ciops_nb.cep.samples import Bools, Floats, Ints, Labels, Samples, Seen
 
-__all__ = ["Instant", "Windowed", "Windows", "fitting"]
+__all__ = ["Beneath", "Instant", "Windowed", "Windows", "fitting"]
+
+Beneath: TypeAlias = Callable[[Ints, Ints], Sources]
 
 
 def fitting(samples: Samples, matchers: Sequence[Matcher]) -> Samples:
@@ -35,11 +38,30 @@ def _named(samples: Samples) -> list[Labels]:
     return [((NAME, samples.metric), *labels) for labels in samples.labels]
 
 
-class _Seeing:
-    """Some metrics, seen from each tick, or from one moment whatever the tick (*pinned*)."""
+def _records(samples: Samples, rows: Ints, numbers: Ints) -> Sources:
+    return [
+        [
+            {
+                "metric": samples.metric,
+                "ts": ts,
+                "value": value,
+                "ci_code": dict(samples.labels[row]).get("ci"),
+            }
+        ]
+        for row, ts, value in zip(
+            rows.tolist(), samples.ts[numbers].tolist(), samples.value[numbers].tolist(), strict=True
+        )
+    ]
 
-    def __init__(self, seens: Sequence[Seen], pinned: bool) -> None:
-        self._seens, self._pinned = seens, pinned
+
+class _Seeing:
+    """Some metrics, seen from each tick, or from one moment whatever the tick (*pinned*).
+
+    *beneath* says on what a sample rests that was made from others: of pairs of series and moment.
+    """
+
+    def __init__(self, seens: Sequence[Seen], pinned: bool, beneath: Beneath | None = None) -> None:
+        self._seens, self._pinned, self._beneath = seens, pinned, beneath
         self.labels: Sequence[Labels] = [labels for seen in seens for labels in _named(seen.samples)]
 
     def _stacked(self, ticks: Ints, of: Callable[[Seen, Ints, Ints], tuple[Floats, Bools]]) -> tuple[Floats, Bools]:
@@ -61,15 +83,10 @@ class _Seeing:
             places = np.flatnonzero((series >= begin) & (series < begin + len(samples.labels)))
             rows = series[places] - begin
             newest = seen.bounds(rows, ticks[places] * (not self._pinned))[1] - 1
-            for place, row, number in zip(places.tolist(), rows.tolist(), newest.tolist(), strict=True):
-                labels = dict(samples.labels[row])
-                record = {
-                    "metric": samples.metric or labels.get(NAME),
-                    "ts": int(samples.ts[number]),
-                    "value": float(samples.value[number]),
-                    "ci_code": labels.get("ci"),
-                }
-                found[place] = [record]
+            moments = samples.ts[newest]
+            records = self._beneath(rows, moments) if self._beneath else _records(samples, rows, newest)
+            for place, one in zip(places.tolist(), records, strict=True):
+                found[place] = one
             begin += len(samples.labels)
         return found
 
@@ -132,8 +149,9 @@ class Windowed(_Seeing):
         least: int = 1,
         scalars: Sequence[Part] = (),
         clock: Callable[[Ints], Ints],
+        beneath: Beneath | None = None,
     ) -> None:
-        super().__init__(seens, pinned)
+        super().__init__(seens, pinned, beneath)
         self._function, self._least, self._scalars, self._clock = function, least, scalars, clock
 
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:

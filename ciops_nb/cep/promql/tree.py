@@ -10,22 +10,8 @@ from ciops_nb.cep.promql.regex import translated
 from ciops_nb.errors import BadRule
 
 __all__ = [
-    "Aggregate",
-    "At",
-    "Binary",
-    "Call",
-    "Expr",
-    "Matcher",
-    "Matching",
-    "Negated",
-    "Node",
-    "Number",
-    "Range",
-    "Selector",
-    "Subquery",
-    "Text",
-    "parts",
-    "stripped",
+    "Aggregate", "At", "Binary", "Call", "Expr", "Matcher", "Matching", "Negated", "Node", "Number", "Parens", "Range",
+    "Selector", "Subquery", "Text", "parts", "scalar", "stripped", "walk",
 ]  # fmt: skip
 
 At: TypeAlias = int | Literal["start", "end"] | None

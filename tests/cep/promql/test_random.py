@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from ciops_nb.cep.promql import compiled, parse
 from ciops_nb.cep.samples import Samples
-from tests.cep.promql.server import Server, needs_prometheus
+from ciops_nb.errors import BadRule
+from tests.cep.promql.given import finder
+from tests.cep.promql.server import GRID, Server, needs_prometheus
 from tests.cep.promql.test_prometheus import ARITHMETIC, COMPARED, DATES, REDUCERS, differences, ours
-
-pytestmark = needs_prometheus
 
 METRICS = (
     "g",
@@ -148,6 +151,7 @@ class Writer:
         return f"absent({self.vector(depth)})"
 
 
+@needs_prometheus
 @pytest.mark.parametrize("seed", range(300))
 def test_expression_is_evaluated_as_prometheus_does(prometheus: Server, known: list[Samples], seed: int) -> None:
     text = Writer(seed).vector(1 + seed % 3)
@@ -161,3 +165,28 @@ def test_expression_is_evaluated_as_prometheus_does(prometheus: Server, known: l
         assert isinstance(theirs, str) == isinstance(found, str), (text, found, theirs)
     else:
         assert [] == differences(found, theirs)[:5], text
+
+
+@pytest.mark.parametrize("seed", range(0, 300, 2))
+def test_what_a_value_rests_on_are_samples_up_to_its_tick(known: list[Samples], seed: int) -> None:
+    text = Writer(seed).vector(1 + seed % 3)
+    there = {
+        (one.metric, dict(one.labels[series]).get("ci"), ts, str(value))
+        for one in known
+        for series, ts, value in zip(one.series.tolist(), one.ts.tolist(), one.value.tolist(), strict=True)
+    }
+    span = (GRID.start, GRID.start + (GRID.count - 1) * GRID.step)
+    try:
+        part = compiled(parse(text), finder(known), GRID, lambda metric: timedelta(minutes=5), span=span)
+        series, ticks = np.nonzero(part.at(np.arange(GRID.count))[1])
+    except BadRule:
+        return
+    some = np.arange(0, len(series), 97)
+    found = part.sources(series[some], ticks[some])
+
+    assert len(found) == len(some)
+    for records, tick in zip(found, ticks[some].tolist(), strict=True):
+        for record in records:
+            assert (record["metric"], record["ci_code"], record["ts"], str(record["value"])) in there
+            if "@" not in text and "offset -" not in text:
+                assert record["ts"] <= GRID.start + tick * GRID.step

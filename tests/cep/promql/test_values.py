@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ciops_nb.cep.promql import Need, compiled, needs, parse
+from ciops_nb.cep.promql import Need, compiled, grouping, matching, needs, parse, parts
+from ciops_nb.cep.promql.selecting import Instant
 from ciops_nb.cep.samples import Grid, Samples
 from ciops_nb.errors import BadRule
 from tests.cep.promql.given import MINUTE, NOON, SECOND, evaluated, finder, samples
@@ -294,6 +295,26 @@ def test_a_subquery_of_too_many_ticks_is_refused() -> None:
         evaluated("max_over_time(m[300y:1ms])", [steady("m", a=1)], GRID)
 
 
+def test_few_series_of_many_are_asked_for_few_ticks_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [jagged(4), steady("n", **{f"c{n}": n for n in range(5)})]
+    texts = (
+        "sum(rate(m[5m]))",
+        "absent(m > 20)",
+        "quantile(0.3, m)",
+        "scalar(sum(m)) * max(n)",
+        "count_values('v', m)",
+    )
+    whole = [str(evaluated(text, known, GRID)) for text in texts]
+    asked: list[int] = []
+    at = Instant.at
+    monkeypatch.setattr(parts, "CELLS", 15)
+    monkeypatch.setattr(Instant, "at", lambda self, ticks: asked.append(len(ticks)) or at(self, ticks))
+
+    assert whole[1:3] == [str(evaluated(text, known, GRID)) for text in texts[1:3]]
+    assert max(asked) == 3
+    assert whole == [str(evaluated(text, known, GRID)) for text in texts]
+
+
 # ── what values rest on, and what is read ───────────────────────────────────────────────────────────────────────────
 
 
@@ -364,3 +385,14 @@ def test_reading_only_what_is_needed_changes_nothing(text: str) -> None:
     whole, part = (evaluated(text, [one], Grid(NOON + 15 * MINUTE, MINUTE, 5)) for one in (given, cut))
 
     assert str(whole) == str(part)
+
+
+@pytest.mark.parametrize(
+    ("module", "text"), [(grouping, 'count_values("v", m)'), (matching, "m * on () group_left (ci) n")]
+)
+def test_what_would_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch, module: Any, text: str) -> None:
+    monkeypatch.setattr(module, "_MOST_PAIRS", 3)
+    known = [jagged(4), steady("n", **{f"c{n}": n for n in range(5)})]
+
+    with pytest.raises(BadRule, match="count_values meets more than 3 values|pairs, which is too many"):
+        evaluated(text, known, GRID)

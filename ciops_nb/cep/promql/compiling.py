@@ -215,7 +215,7 @@ class _Compiler:
             return Both(left, right, node.matching, inverted=op == "unless")
         left_scalar, right_scalar = tree.scalar(node.left), tree.scalar(node.right)
         if not left_scalar and not right_scalar:
-            return matched(left, right, op, node.matching, self._refuse(grid), as_bool=node.as_bool)
+            return matched(left, right, op, node.matching, self._expr, self._refuse(grid), as_bool=node.as_bool)
         if left_scalar and not right_scalar:
             return self._with_scalar(right, left, op, node.as_bool, grid, swapped=True)
         return self._with_scalar(left, right, op, node.as_bool, grid, swapped=False)

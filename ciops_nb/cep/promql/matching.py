@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ciops_nb.cep.promql.parts import NAME, Groups, Merged, Part, Refuse, Sources, chosen, lined_up, only, without
-from ciops_nb.cep.promql.tree import Matching
+from ciops_nb.cep.promql.tree import Expr, Matching
 from ciops_nb.cep.samples import Bools, Floats, Ints, Labels
 
 __all__ = ["ARITHMETIC", "COMPARED", "SETS", "Both", "Either", "matched"]
@@ -30,9 +31,12 @@ def signatures(labels: Sequence[Labels], matching: Matching) -> list[Labels]:
     return [without(one, (NAME, *matching.labels)) for one in labels]
 
 
-def matched(left: Part, right: Part, op: str, matching: Matching, refuse: Refuse, *, as_bool: bool) -> Part:
+def matched(left: Part, right: Part, op: str, matching: Matching, expr: Expr, refuse: Refuse, *, as_bool: bool) -> Part:
     """An arithmetic operator or a comparison between two vectors."""
     many, one = (right, left) if matching.many == "right" else (left, right)
+    pairs = _pairs(many, one, matching)
+    if pairs > _MOST_PAIRS:
+        raise expr.refuse(f"has {pairs:,} pairs of series that may meet", "Match them by more labels")
     joined = _Joined(many, one, op, matching, refuse, as_bool=as_bool)
     drop = op in ARITHMETIC or as_bool
     labels = [
@@ -40,6 +44,16 @@ def matched(left: Part, right: Part, op: str, matching: Matching, refuse: Refuse
         for row, column in zip(joined.rows.tolist(), joined.columns.tolist(), strict=True)
     ]
     return Merged(joined, labels, refuse, "several series on the side of many give the same labels")
+
+
+def _pairs(many: Part, one: Part, matching: Matching) -> int:
+    """How many pairs of series have the same signature, once those of *one* with the same included labels are one."""
+    taken = {
+        (signature, only(labels, matching.include))
+        for signature, labels in zip(signatures(one.labels, matching), one.labels, strict=True)
+    }
+    columns = Counter(signature for signature, _ in taken)
+    return sum(columns[signature] for signature in signatures(many.labels, matching))
 
 
 def _result(many: Labels, included: Labels, matching: Matching, *, drop: bool) -> Labels:
@@ -67,9 +81,6 @@ class _Joined:
         columns: dict[Labels, list[int]] = {}
         for column, (signature, _) in enumerate(self._taken.keys):
             columns.setdefault(signature, []).append(column)
-        count = sum(len(columns.get(signature, ())) for signature in of_many)
-        if count > _MOST_PAIRS:
-            raise refuse(f"{len(many.labels):,} series meet others in {count:,} pairs, which is too many", 0)
         pairs = [(row, column) for row, signature in enumerate(of_many) for column in columns.get(signature, ())]
         self.rows = np.array([row for row, _ in pairs], dtype=np.int64)
         self.columns = np.array([column for _, column in pairs], dtype=np.int64)

@@ -1,19 +1,23 @@
-"""Conditions of the neutral language as PromQL text; what PromQL has no words for is refused by name."""
+"""Rules as Prometheus writes them; what it has no words for is refused by name."""
 
 from __future__ import annotations
 
 import math
 import re
 from datetime import timedelta
+from typing import Any
+
+import yaml
 
 from ciops_nb.cep.conditions import AllOf, AnyOf, Condition, Metric, Not, Operand, Promql, Ratio
 from ciops_nb.cep.fields import Piece
+from ciops_nb.cep.model import Rule
+from ciops_nb.cep.prometheus import LABEL_NAME, METRIC_NAME
+from ciops_nb.cep.reading import load
 from ciops_nb.errors import BadRule
 
-__all__ = ["LABEL_NAME", "METRIC_NAME", "check_said", "duration", "expression", "number", "quoted", "series_name"]
+__all__ = ["as_yaml", "duration", "expression", "number", "quoted", "series_name", "to_prometheus"]
 
-METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # A metric called like one of these would be read as that word.
 _WORDS = frozenset(
     (
@@ -23,6 +27,7 @@ _WORDS = frozenset(
     )
 )  # fmt: skip
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+_SAID = ("id", "when", "for_", "keep_firing_for", "every", "labels", "annotations", "record")
 _SELECTED = ("metric", "agg", "over", "offset", "by", "reduce", "where")
 _FIELDS: dict[type[Piece], tuple[str, ...]] = {
     Metric: (*_SELECTED, "op", "value"),
@@ -31,8 +36,68 @@ _FIELDS: dict[type[Piece], tuple[str, ...]] = {
     AllOf: ("all",),
     AnyOf: ("any",),
     Not: ("not_",),
+    Promql: ("promql",),
 }
 _OVER_TIME = ("count", "min", "max", "sum", "avg", "last", "stddev")
+
+
+def to_prometheus(rules: Any, *, group: str = "ciops") -> str:
+    """Rules as a rule file of Prometheus.
+
+    Args:
+        rules: Whatever ``load`` reads.
+        group: The name of their group; rules with ``every`` have groups of their own, named after it too.
+
+    Returns:
+        YAML that ``promtool check rules`` accepts. Prometheus fires where ``replay`` does, if it evaluates as often
+        and looks as far back.
+
+    Raises:
+        BadRule: a rule cannot be read, or cannot be said in Prometheus' words.
+    """
+    groups: dict[timedelta | None, dict[str, Any]] = {}
+    for rule in load(rules):
+        place = f"rule {rule.id!r}"
+        if rule.every not in groups:
+            interval = None if rule.every is None else duration(rule.every, place)
+            groups[rule.every] = (
+                {"name": group, "rules": []}
+                if interval is None
+                else {"name": f"{group}-{interval}", "interval": interval, "rules": []}
+            )
+        groups[rule.every]["rules"].append(_written(rule, place))
+    return as_yaml({"groups": [*groups.values()]})
+
+
+def as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def _written(rule: Rule, place: str) -> dict[str, Any]:
+    _check_said(rule, _SAID, place)
+    assert rule.when is not None
+    written: dict[str, Any] = {"alert": rule.id} if rule.record is None else {"record": rule.record}
+    written["expr"] = expression(rule.when, place)
+    if rule.for_:
+        written["for"] = duration(rule.for_, place)
+    if rule.keep_firing_for:
+        written["keep_firing_for"] = duration(rule.keep_firing_for, place)
+    if rule.labels:
+        written["labels"] = {_label(name, place): text for name, text in rule.labels.items()}
+    if rule.annotations:
+        written["annotations"] = dict(rule.annotations)
+    return written
+
+
+def _label(name: str, place: str) -> str:
+    if not LABEL_NAME.fullmatch(name) or name == "__name__":
+        raise BadRule(f"{place}, labels", f"{name!r} is not a name for a label in Prometheus", "Use letters, digits, _")
+    if name == "alertname":
+        raise BadRule(f"{place}, labels", "Prometheus makes 'alertname' the id of the rule", "Use another name")
+    return name
+
+
+# ── expressions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def expression(condition: Condition, place: str) -> str:
@@ -48,7 +113,7 @@ def expression(condition: Condition, place: str) -> str:
     known = _FIELDS.get(type(condition))
     if known is None:
         raise BadRule(place, f"{condition.KIND!r} cannot be said in PromQL", "Leave this rule out of the export")
-    check_said(condition, known, place)
+    _check_said(condition, known, place)
     if isinstance(condition, Metric):
         return f"{_selected(condition, place)} {condition.op} {_value(condition, place)}"
     if isinstance(condition, Ratio):
@@ -67,7 +132,7 @@ def expression(condition: Condition, place: str) -> str:
     return " unless ".join([" and ".join(holds), *unless])
 
 
-def check_said(piece: Piece, known: tuple[str, ...], place: str) -> None:
+def _check_said(piece: Piece, known: tuple[str, ...], place: str) -> None:
     """Refuse a field that is set and that the export does not know: left out, the rule would mean something else."""
     for name, field in type(piece).model_fields.items():
         if name not in known and getattr(piece, name) != field.get_default(call_default_factory=True):
@@ -78,7 +143,9 @@ def check_said(piece: Piece, known: tuple[str, ...], place: str) -> None:
 
 def _inner(part: Condition, place: str) -> str:
     text = expression(part, place)
-    return f"({text})" if isinstance(part, (AllOf, AnyOf, Promql)) else text
+    if isinstance(part, Promql):
+        return f"({text}\n)" if "#" in text else f"({text})"  # a remark ends with its line
+    return f"({text})" if isinstance(part, (AllOf, AnyOf)) else text
 
 
 def _value(part: Metric | Ratio, place: str) -> str:
@@ -91,7 +158,7 @@ def _operand(part: Operand, place: str) -> str:
 
 
 def _selected(part: Metric | Operand, place: str) -> str:
-    check_said(part, _FIELDS[type(part)], place)
+    _check_said(part, _FIELDS[type(part)], place)
     text = series_name(part.metric, [_matcher(name, texts, place) for name, texts in part.where.items()])
     if part.over is not None:
         text += f"[{duration(part.over, place)}]"

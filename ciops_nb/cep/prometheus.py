@@ -1,4 +1,4 @@
-"""Rule files of Prometheus, in and out: what is written in them, not what the expressions mean.
+"""Rule files of Prometheus: what is written in them, not what the expressions mean.
 
 Read is what ``promtool check rules`` accepts, but for two things: names are of letters, digits and ``_`` (as before
 Prometheus 3), and templates in labels do nothing but name labels, for the labels say which alert is which.
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ciops_nb.cep.conditions import Promql
-from ciops_nb.cep.export import LABEL_NAME, METRIC_NAME, check_said, duration, expression
 from ciops_nb.cep.model import Rule
-from ciops_nb.cep.reading import load
 from ciops_nb.cep.templates import check_closed, check_template
 from ciops_nb.cep.yamltext import Lines
 from ciops_nb.errors import BadRule
 from ciops_nb.estate.names import nearest
 
-__all__ = ["PrometheusGroup", "PrometheusRule", "imported", "read", "to_prometheus"]
+__all__ = ["LABEL_NAME", "METRIC_NAME", "PrometheusGroup", "PrometheusRule", "imported", "read"]
+
+METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -286,67 +286,3 @@ def _imported(rule: PrometheusRule, group: PrometheusGroup) -> Rule:
         annotations=rule.annotations,
         record=rule.record,
     )
-
-
-# ── out ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def to_prometheus(rules: Any, *, group: str = "ciops") -> str:
-    """Rules as a rule file of Prometheus.
-
-    Args:
-        rules: Whatever ``load`` reads.
-        group: The name of their group; rules with ``every`` have groups of their own, named after it too.
-
-    Returns:
-        YAML that ``promtool check rules`` accepts. Prometheus fires where ``replay`` does, if it evaluates as often
-        and looks as far back.
-
-    Raises:
-        BadRule: a rule cannot be read, or cannot be said in Prometheus' words.
-    """
-    groups: dict[timedelta | None, dict[str, Any]] = {}
-    for rule in load(rules):
-        place = f"rule {rule.id!r}"
-        if rule.every not in groups:
-            interval = None if rule.every is None else duration(rule.every, place)
-            groups[rule.every] = (
-                {"name": group, "rules": []}
-                if interval is None
-                else {"name": f"{group}-{interval}", "interval": interval, "rules": []}
-            )
-        groups[rule.every]["rules"].append(_written(rule, place))
-    return as_yaml({"groups": [*groups.values()]})
-
-
-_SAID = ("id", "when", "for_", "keep_firing_for", "every", "labels")
-
-
-def as_yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
-
-
-def _written(rule: Rule, place: str) -> dict[str, Any]:
-    check_said(rule, _SAID, place)
-    assert rule.when is not None
-    if rule.when is None:
-        raise BadRule(place, "a pattern cannot be said in PromQL", "Leave this rule out of the export")
-    written: dict[str, Any] = {"alert": rule.id} if rule.record is None else {"record": rule.record}
-    written["expr"] = expression(rule.when, place)
-    if rule.for_:
-        written["for"] = duration(rule.for_, place)
-    if rule.keep_firing_for:
-        written["keep_firing_for"] = duration(rule.keep_firing_for, place)
-    if rule.labels:
-        written["labels"] = {_label(name, place): text for name, text in rule.labels.items()}
-    if rule.annotations:
-        written["annotations"] = dict(rule.annotations)
-    return written
-
-
-def _label(name: str, place: str) -> str:
-    if not LABEL_NAME.fullmatch(name) or name == "__name__":
-        raise BadRule(f"{place}, labels", f"{name!r} is not a name for a label in Prometheus", "Use letters, digits, _")
-    if name == "alertname":
-        raise BadRule(f"{place}, labels", "Prometheus makes 'alertname' the id of the rule", "Use another name")
-    return name

@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 
 from ciops_nb.cep.answer import SCHEMA
-from ciops_nb.cep.export import LABEL_NAME, duration, number, quoted, series_name
+from ciops_nb.cep.conditions import Condition, Promql
+from ciops_nb.cep.export import as_yaml, duration, number, quoted, series_name, to_prometheus
 from ciops_nb.cep.frames import metric_rows
 from ciops_nb.cep.model import Rule
-from ciops_nb.cep.prometheus import as_yaml, to_prometheus
+from ciops_nb.cep.prometheus import LABEL_NAME
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.replay import LOOKBACK
 from ciops_nb.errors import BadParameter, BadRule
@@ -64,6 +65,7 @@ def to_promtool_test(
 
     Around each change of an alert, and at the first and the last tick, the test expects of each rule the pending and
     the firing alerts that the replay found there; at the end, that each was so for as many ticks, and that is all.
+    Before version 3 windows of Prometheus held samples on their left edge: such samples make a difference there.
 
     Args:
         rules: The rules that were replayed; ``to_prometheus`` writes them into *rule_file*.
@@ -101,11 +103,18 @@ def to_promtool_test(
 
 def _input(rules: list[Rule], rows: pl.DataFrame, first: datetime, last: datetime) -> dict[str, Any]:
     start = micros(first)
-    reads = [read for rule in rules for read in rule.reads()]
-    used = rows.filter(pl.col("metric").is_in({read.metric for read in reads}), pl.col("ts") <= micros(last))
-    for read in reads:
-        reach = (LOOKBACK if read.back is None else read.back) + read.offset
-        early = used.filter(pl.col("metric") == read.metric, pl.col("ts") < start)["ts"].to_list()
+    used = rows.filter(pl.col("ts") <= micros(last))
+    reads = [(rule, read) for rule in rules for read in rule.reads()]
+    if all(read.metric is not None for _, read in reads):
+        used = used.filter(pl.col("metric").is_in({read.metric for _, read in reads}))
+    for rule, read in reads:
+        if read.ahead:
+            raise BadRule(f"rule {rule.id!r}", "looks ahead of its ticks", "promtool knows no later samples")
+        reach = (read.back or timedelta(0)) + read.offset
+        if read.back is None or _in_promql(rule.when):
+            reach += LOOKBACK  # how far an expression looks back is told without what an instant sees
+        same = pl.lit(True) if read.metric is None else pl.col("metric") == read.metric
+        early = used.filter(same, pl.col("ts") < start)["ts"].to_list()
         seen = [ts for ts in early if ts > start - reach // timedelta(microseconds=1)]
         if seen:
             moment = format_time(first - timedelta(microseconds=start - min(seen)))
@@ -132,6 +141,10 @@ def _input(rules: list[Rule], rows: pl.DataFrame, first: datetime, last: datetim
         )  # fmt: skip
     told = [{"series": _series(one, labels), "values": _values(one, interval)} for one in series]
     return {"interval": duration(timedelta(microseconds=interval), "metrics"), "input_series": told}
+
+
+def _in_promql(condition: Condition | None) -> bool:
+    return isinstance(condition, Promql) or any(_in_promql(inner) for inner in (condition.inner() if condition else ()))
 
 
 def _series(one: pl.DataFrame, labels: list[str]) -> str:
@@ -169,6 +182,8 @@ def _alerts(found: Any, rules: list[Rule]) -> dict[str | None, list[dict[str, An
 def _expected(rules: list[Rule], found: dict[str | None, list[dict[str, Any]]], ticks: _Ticks) -> dict[str, Any]:
     alerts, samples = [], []
     for rule in rules:
+        if rule.record is not None:
+            continue
         runs = [_Run.of(row, ticks) for row in found[rule.id]]
         changes = {0, ticks.last, *(tick for run in runs for tick in run.changes())}
         for tick in sorted(change for change in changes if 0 <= change <= ticks.last):

@@ -12,9 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
-from ciops_nb.cep import replay
-from ciops_nb.cep.prometheus import to_prometheus
-from ciops_nb.cep.promtool import to_promtool_test
+from ciops_nb.cep import load, replay, to_prometheus, to_promtool_test
 from ciops_nb.errors import BadParameter, BadRule
 from tests.cep.oracle.data import random_data
 from tests.cep.oracle.promtool import needs_promtool
@@ -171,3 +169,27 @@ def test_alerts_of_another_replay_are_refused(change: dict[str, Any], told: str)
 def test_a_frame_that_is_no_replay_is_refused() -> None:
     with pytest.raises(BadParameter, match="has no column 'status'"):
         to_promtool_test(RULE, pl.DataFrame({"rule": ["hot"], "labels": ["{}"]}), metrics=None, start=T0, end=END)
+
+
+RECORDED = """
+groups:
+- name: g
+  rules:
+  - {record: "cpu:max", expr: max(cpu)}
+  - {alert: Hot, expr: 'cpu:max > 80', for: 1m}
+  - {alert: Steady, expr: 'sum_over_time({__name__="cpu:max"}[95s]) > 80'}
+  - {alert: Any, expr: '{__name__=~"c.u"} > 80'}
+"""
+
+
+@needs_promtool
+def test_promtool_finds_the_alerts_of_an_imported_file(tmp_path: Path) -> None:
+    rules = load(RECORDED, format="prometheus")
+
+    assert passes(rules, written(rules, samples(70, 90, 95, 96, 70, 10, 90, first=3, every=50)), tmp_path)
+
+
+def test_a_rule_that_looks_ahead_is_refused() -> None:
+    ahead = load([{"alert": "Ahead", "expr": "cpu offset -5m > 80"}], format="prometheus")
+    with pytest.raises(BadRule, match="rule 'Ahead': looks ahead of its ticks"):
+        written(ahead, samples(70, 90))

@@ -13,7 +13,7 @@ from random import Random
 
 import polars as pl
 
-__all__ = ["Data", "Series", "random_data"]
+__all__ = ["Data", "Series", "random_data", "random_turns"]
 
 _ODD = ("a", "b\\c", 'say "x"', "größe", "x.y|z", "{{x}}")
 
@@ -198,8 +198,14 @@ def _histogram(random: Random, home: dict[str, str], length: int) -> list[Series
     ]
 
 
-def _pods(random: Random, home: dict[str, str], length: int) -> list[Series]:
-    """One pod after another; when the next begins the last has ended, told or not."""
+def random_turns(random: Random, length: int) -> Data:
+    """Pods of which a CI has one at a time: when the next begins, the last was marked as ended."""
+    homes = [{"ci": f"srv-{n}", "zone": _ODD[n]} for n in range(3)]
+    return Data(tuple(one for home in homes for one in _pods(random, home, length, 1.0) if one.samples))
+
+
+def _pods(random: Random, home: dict[str, str], length: int, marked: float = 0.6) -> list[Series]:
+    """One pod after another; when the next begins the last has ended, *marked* or not."""
     found, at = [], 0
     while at < length and len(found) < 4:
         until = min(length, at + random.randint(300, 2400))
@@ -212,7 +218,7 @@ def _pods(random: Random, home: dict[str, str], length: int) -> list[Series]:
             [float(random.randint(0, 3)) for _ in seconds],
             0.0,
         )
-        if made.samples and random.random() < 0.6:
+        if made.samples and random.random() < marked:
             last = made.samples[-1][0] + 1
             made = Series(made.metric, made.labels, (*made.samples, (last + (last % 5 == 0), None)))
         found.append(made)

@@ -21,7 +21,7 @@ import pytest
 
 from tests.cep.oracle.data import Data
 
-__all__ = ["Alert", "Asked", "Got", "alerts", "ask", "complaints", "needs_promtool"]
+__all__ = ["Alert", "Asked", "Got", "accepted", "alerts", "ask", "complaints", "needs_promtool"]
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None,
@@ -46,7 +46,9 @@ class Asked:
     def twice(self) -> Iterator[dict[str, Any]]:
         yield self.fields
         if "alert" in self.fields:
-            yield {"record": f"value_{self.fields['alert']}", "expr": self.fields["expr"]}
+            # The labels of a recording rule are no templates: they stay as they are written.
+            labels = self.fields.get("labels", {})
+            yield {"record": f"value_{self.fields['alert']}", "expr": self.fields["expr"], "labels": labels}
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,13 @@ def complaints(rules: Sequence[Asked], expressions: Sequence[str], data: Data, *
     expected = [{"expr": expr, "eval_time": f"{tick * step}s"} for expr in expressions for tick in range(0, ticks, 5)]
     told = _told([rule.fields for rule in rules], [data], [expected], step)
     return [line for line in told.splitlines() if "err:" in line]
+
+
+def accepted(text: str, folder: Path) -> bool:
+    """Whether ``promtool check rules`` takes *text*."""
+    (folder / "rules.yml").write_text(text)
+    asked = ["promtool", "check", "rules", "--lint=none", "rules.yml"]
+    return subprocess.run(asked, cwd=folder, capture_output=True).returncode == 0
 
 
 def _told(rules: list[dict[str, Any]], data: Sequence[Data], expected: Sequence[Any], step: int) -> str:
@@ -139,7 +148,7 @@ def _samples(text: str) -> list[tuple[dict[str, str], float]]:
 
 
 def alerts(rules: Sequence[Asked], got: dict[int, list[tuple[dict[str, str], float]]], ticks: int) -> list[Alert]:
-    """The alerts of all *rules* on one of the data; no label of a rule may be one of the series."""
+    """The alerts of all *rules* on one of the data."""
     own = {rule.fields["alert"]: rule.fields.get("labels", {}) for rule in rules if "alert" in rule.fields}
     states: dict[tuple[str, Labels], dict[int, str]] = {}
     values: dict[tuple[str, Labels], dict[int, float]] = {}
@@ -154,7 +163,8 @@ def alerts(rules: Sequence[Asked], got: dict[int, list[tuple[dict[str, str], flo
                 values.setdefault(key, {})[tick] = value
     found = []
     for (rule, labels), by_tick in states.items():
-        held = values.get((rule, tuple(pair for pair in labels if pair[0] not in own[rule])), {})
+        written = {name: text for name, text in {**dict(labels), **own[rule]}.items() if text}
+        held = values.get((rule, tuple(sorted(written.items()))), {})
         for run in _runs(sorted(by_tick)):
             fired = next((tick for tick in run if by_tick[tick] == "firing"), None)
             found.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-__all__ = ["random_rule"]
+__all__ = ["random_rule", "random_rule_of_turns"]
 
 _WINDOWS = ("30s", "1m", "95s", "2m", "5m", "10m", "25m")
 _OFFSETS = ("5s", "1m", "5m", "7m30s", "20m")
@@ -28,8 +28,21 @@ def random_rule(random: Random) -> dict[str, Any]:
         if random.random() < 0.5:
             rule[name] = random.choice(("0s", "15s", "1m", "100s", "2m", "5m", "10m"))
     if random.random() < 0.2:
-        rule["labels"] = {"severity": random.choice(("page", "{{ $labels.ci }}", 'a {{{b}} \\ "c"', "größe"))}
+        rule["labels"] = {
+            "severity": random.choice(
+                ("page", "{{ $labels.ci }} of {{ $labels.zone }}", 'a {{ "{{" }}b}} "c"', "größe", "")
+            )
+        }
     return rule
+
+
+def random_rule_of_turns(random: Random) -> dict[str, Any]:
+    """A rule that takes series of pods, of which a CI has one at a time, for one alert."""
+    when: dict[str, Any] = {"metric": "pods", "op": random.choice((">", "<", "!=")), "value": random.randint(0, 2)}
+    if random.random() < 0.3:
+        when["offset"] = random.choice(_OFFSETS)
+    labels = {"pod": random.choice(("", "any"))}
+    return {**random_rule(random), "when": when, "labels": labels}
 
 
 def _condition(random: Random, depth: int) -> dict[str, Any]:

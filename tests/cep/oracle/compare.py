@@ -117,7 +117,7 @@ def told(batch: Batch, found: list[tuple[int, int, str]]) -> str:
     now = differing(small)
     return "\n".join(
         (
-            f"{len(found)} of {len(batch.rules) * len(batch.data)} pairs differ, first rule {rule} on data {data}:",
+            f"{len(found)} of {sum(map(bool, _names(batch))) * len(batch.data)} pairs differ, first rule {rule} on data {data}:",
             f"a tick each {batch.step} s, {batch.ticks} of them from {batch.start}; series with a place a second",
             yaml.safe_dump([*small.rules], sort_keys=False, allow_unicode=True),
             *(json.dumps(one.fields, ensure_ascii=False) for one in small.asked),

@@ -87,14 +87,18 @@ class Samples:
 class Seen:
     """Which samples each tick sees: those of its window of *over*, moved *offset* into the past.
 
-    A window is open on the left: what is as old as it is long has left it, unless it is *closed*.
+    A window is open on the left: what is as old as it is long has left it, unless it is *closed*. One that lies ahead
+    of its tick (*offset* below 0) is *blind* to what has not happened by then.
     """
 
-    def __init__(self, samples: Samples, grid: Grid, over: int, offset: int, *, closed: bool = False) -> None:
+    def __init__(
+        self, samples: Samples, grid: Grid, over: int, offset: int, *, closed: bool = False, blind: bool = False
+    ) -> None:
         self.samples, self.grid, self.over, self.offset = samples, grid, over, offset
         self.ts = samples.ts + offset  # as if they had happened later: the ticks stay
         base = samples.series * (grid.count + 1)
-        self._enter = base + grid.first_at(self.ts + samples.late)
+        enters = np.maximum(self.ts, samples.ts) if blind and offset < 0 else self.ts
+        self._enter = base + grid.first_at(enters + samples.late)
         self._leave = base + grid.first_at(self.ts + over + closed)
 
     def bounds(self, series: Ints, ticks: Ints) -> tuple[Ints, Ints]:

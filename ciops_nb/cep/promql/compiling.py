@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,11 +36,13 @@ from ciops_nb.cep.promql.parts import (
 from ciops_nb.cep.promql.selecting import Beneath, Instant, Windowed, fitting
 from ciops_nb.cep.promql.windows import LEAST, WINDOWS
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels, Samples, Seen
+from ciops_nb.estate.times import format_time
 
 __all__ = ["Find", "Need", "compiled", "needs"]
 
 Find: TypeAlias = Callable[[Sequence[tree.Matcher]], Sequence[Samples]]
 Lookback: TypeAlias = Callable[[str], timedelta]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_TICKS = 20_000_000  # of a subquery
 _MOST_CELLS = 500_000_000  # of a subquery, ticks times series
 
@@ -69,7 +71,7 @@ def compiled(
     Raises:
         BadRule: The expression fails at some tick (here or when the part is asked for it), or cannot be evaluated.
     """
-    made = _Compiler(expr, find, lookback, grid.step, span)
+    made = _Compiler(expr, find, lookback, grid, span)
     part = made.node(expr.root, grid, nested=False)
     if named:
         return part
@@ -87,9 +89,10 @@ class _Ranges:
 
 class _Compiler:
     def __init__(
-        self, expr: tree.Expr, find: Find, lookback: Lookback, step: int, span: tuple[int, int] | None
+        self, expr: tree.Expr, find: Find, lookback: Lookback, grid: Grid, span: tuple[int, int] | None
     ) -> None:
-        self._expr, self._find, self._lookback, self._step, self._span = expr, find, lookback, step, span
+        self._expr, self._find, self._lookback, self._span = expr, find, lookback, span
+        self._first, self._step = grid.start, grid.step
         self._chosen: dict[tuple[tree.Matcher, ...], list[Samples]] = {}
         self._seen: dict[Any, Seen] = {}
         self._widest = 0  # how many series the parts right below the one that is being made have
@@ -135,8 +138,13 @@ class _Compiler:
     def _see(self, samples: Samples, grid: Grid, over: int, offset: int) -> Seen:
         key = (id(samples), grid, over, offset)
         if key not in self._seen:
-            self._seen[key] = Seen(samples, grid, over, offset)
+            self._seen[key] = Seen(samples, grid, over, offset, blind=self._span is None)
         return self._seen[key]
+
+    def _check_known(self, offset: int, nested: bool) -> None:
+        """A rule does not see what has not happened: the newest sample is exact, what is in ranges is refused."""
+        if offset < 0 and nested and self._span is None:
+            raise self._expr.refuse("a range that looks ahead is not evaluated in a rule", "Look back instead")
 
     def _pinned(self, at: tree.At, grid: Grid, nested: bool) -> Grid | None:
         """The one tick that ``@`` stands for, None for the tick itself."""
@@ -150,10 +158,16 @@ class _Compiler:
                     )
                 return None
             at = self._span[0] if at == "start" else self._span[1]
+        if self._span is None and at > self._first:
+            moment = format_time(_EPOCH + timedelta(microseconds=at))
+            raise self._expr.refuse(
+                f"'@' names {moment}, which had not come at the first tick", "Replay from then on, or later"
+            )
         return Grid(at, grid.step, 1)
 
     def _instant(self, node: tree.Selector, grid: Grid, *, nested: bool, stamped: bool = False) -> Part:
         pinned = self._pinned(node.at, grid, nested)
+        self._check_known(node.offset, nested)
         seens = [
             self._see(samples, pinned or grid, _micros(self._lookback(samples.metric)), node.offset)
             for samples in self._samples(node.matchers)
@@ -164,6 +178,7 @@ class _Compiler:
         node = tree.stripped(node)
         if isinstance(node, tree.Range):
             pinned = self._pinned(node.selector.at, grid, nested)
+            self._check_known(node.selector.offset, nested=True)
             seens = [
                 self._see(samples.real, pinned or grid, node.over, node.selector.offset)
                 for samples in self._samples(node.selector.matchers)
@@ -171,6 +186,7 @@ class _Compiler:
             return _Ranges(seens, pinned is not None)
         assert isinstance(node, tree.Subquery)
         pinned = self._pinned(node.at, grid, nested)
+        self._check_known(node.offset, nested=True)
         seen_from = pinned or grid
         inner = self._subticks(node, seen_from)
         part = self.node(node.inner, inner, nested=True)

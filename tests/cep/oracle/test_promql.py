@@ -1,7 +1,7 @@
 """Random rule files of Prometheus on random data: recording rules, and alerting rules on these and on the metrics.
 
-``CIOPS_ORACLE_PAIRS`` and ``CIOPS_ORACLE_SEED`` are as for ours. What looks ahead of a tick is left out: the rule manager
-had no later samples when it evaluated a rule, and a replay has them.
+``CIOPS_ORACLE_PAIRS`` and ``CIOPS_ORACLE_SEED`` are as for ours. What looks ahead of a tick is left out of the
+random ones and asked on its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from ciops_nb.cep import load, replay
+from ciops_nb.errors import BadRule
 from tests.cep.oracle.compare import Batch, differing, told
 from tests.cep.oracle.data import Data, random_data
 from tests.cep.oracle.expressions import Expression, comparison, leaf_of, vector
@@ -107,3 +108,33 @@ def test_random_rule_files_fire_as_in_prometheus(number: int) -> None:
     found = differing(asked)
 
     assert not found, told(asked, found)
+
+
+@pytest.mark.parametrize("expr", ["cpu offset -95s", "sum by (ci) (cpu offset -5m)", "cpu - (cpu offset -1m)"])
+def test_a_tick_does_not_see_what_has_not_happened_yet(expr: str) -> None:
+    """Though it is asked for: the rule manager had evaluated the rule before the sample came."""
+    random = Random(f"ahead-{SEED}")
+    rules = [Asked({"alert": "a0", "expr": f"{expr} > 0.000371"})]
+    data = [random_data(random, 1800) for _ in range(DATA)]
+    asked = Batch([rule.fields for rule in rules], rules, data, datetime(1970, 1, 1, tzinfo=UTC), 60, 31, _replayed)
+
+    found = differing(asked)
+
+    assert not found, told(asked, found)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "cpu @ 1200",
+        "rate(cpu[2m] offset -1m)",
+        "sum_over_time(cpu[5m:1m] offset -2m)",
+        "max_over_time((cpu offset -2m)[5m:1m])",
+    ],
+)
+def test_what_looks_ahead_and_is_hard_to_say_exactly_is_refused(expr: str) -> None:
+    data = pl.DataFrame({"ts": [datetime(1970, 1, 1, tzinfo=UTC)], "metric": "cpu", "ci": "a", "value": 1.0})
+    (rule,) = load([{"alert": "a", "expr": expr}], format="prometheus")
+
+    with pytest.raises(BadRule, match=r"had not come at the first tick|looks ahead"):
+        replay([rule], metrics=data, start="1970-01-01T00:10Z", end="1970-01-01T01:00Z")

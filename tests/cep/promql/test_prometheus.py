@@ -164,7 +164,7 @@ def escaped(pattern: str) -> str:
 # never there together, and predicts from other samples than those at "@".
 RULED = (
     "-{__name__=~'only_.*'}", "rate({__name__=~'only_.*'}[5m])", "abs({__name__=~'only_.*'})", "{__name__=~'g|h'} * 2",
-    "predict_linear(g[7m] @ 1772370000, 60)", "predict_linear(g[7m] @ end(), 60)", "g @ start()", "g @ end() - g",
+    "predict_linear(g[7m] @ end(), 60)", "g @ start()", "g @ end() - g",
     "rate(c_total[5m] @ end())", "avg_over_time(g[7m30s:1m] @ start())", "max_over_time(g[7m30s:] @ end() offset 1m)",
     "timestamp(g @ end() offset 1m)", "sum(rate(c_total[5m])) by (ci) > 1", "absent(only_a)", "topk(1, few)", "time()",
     "churn + on (ci) only_a", "only_a + on (ci) group_left (pod) churn", 'label_replace(churn, "pod", "", "", "")',
@@ -224,6 +224,13 @@ def test_at_one_tick_as_a_rule(prometheus: Server, known: list[Samples], text: s
         assert isinstance(theirs, str) == isinstance(found, str), (found, theirs)
     else:
         assert [] == differences(found, theirs)
+
+
+def test_what_a_rule_asks_of_a_moment_before_it_is_known(prometheus: Server, known: list[Samples]) -> None:
+    text, tick = "predict_linear(g[7m] @ 1772370000, 60)", 119
+    found = evaluated(text, known, Grid(GRID.start + tick * GRID.step, GRID.step, 1), named=True)
+
+    assert [] == differences({labels: {tick: row[0]} for labels, row in found.items()}, prometheus.ruled(text, tick))
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

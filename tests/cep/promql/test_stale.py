@@ -25,7 +25,7 @@ EXPRESSIONS = (
     "resets(x[8m])", "rate(x[5m])", "increase(x[4m])", "delta(x[4m])", "irate(x[5m])", "absent(x{a='3'})", "absent(y)",
     "absent_over_time(x{a='3'}[3m])", "present_over_time(x[2m])", "max_over_time(x[4m:1m])", "count_over_time(x[4m:1m])",
     "count_over_time((x > 3)[5m10s:30s])", "sum_over_time(x[3m:])", "x * on (a) group_left (b) y", "topk(1, x)", "x + on (a) y",
-    "(x{a='1'} + 1) or vector(0)", "count_values('v', x)", "x @ 300", "max_over_time(x[5m] offset -2m)", "vector(1) unless on () x",
+    "(x{a='1'} + 1) or vector(0)", "count_values('v', x)", "vector(1) unless on () x",
 )  # fmt: skip
 TICKS = range(1, 34)
 HALF = 30 * SECOND

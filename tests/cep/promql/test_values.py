@@ -172,13 +172,14 @@ def test_the_look_back_leaves_out_what_is_as_old_as_it_and_is_each_metrics_own()
     }
 
 
-def test_a_subquery_leaves_out_the_point_as_old_as_it() -> None:
+def test_a_subquery_sees_the_point_that_is_as_old_as_it_is_long() -> None:
+    """As Prometheus 2.42, whose answers the cases hold; version 3 leaves it out."""
     given = samples("m", {A: [(NOON + n * MINUTE, float(n)) for n in range(40)]})
 
-    assert evaluated("count_over_time(m[3m:1m])", [given], GRID)[A][20] == 3
-    assert evaluated("min_over_time(m[3m:1m])", [given], GRID)[A][20] == 18
+    assert evaluated("count_over_time(m[3m:1m])", [given], GRID)[A][20] == 4
+    assert evaluated("min_over_time(m[3m:1m])", [given], GRID)[A][20] == 17
     assert evaluated("min_over_time(m[3m:2m])", [given], GRID)[A][20] == 18
-    assert evaluated("min_over_time(m[4m:])", [given], GRID)[A][20] == 17
+    assert evaluated("min_over_time(m[4m:])", [given], GRID)[A][20] == 16
 
 
 def test_an_end_hides_what_came_before_and_is_in_no_window() -> None:

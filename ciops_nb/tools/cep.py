@@ -28,6 +28,7 @@ __all__ = ["cep_compare", "cep_explain", "cep_inject", "cep_simulate", "cep_swee
 
 _NO_MAINTENANCE = "this estate has no table 'maintenance': no alert is known to be suppressed"
 _HOLDS = ("0s", "1m", "2m", "5m", "10m", "15m", "30m")
+_STEPS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # tenths of the threshold
 _FARTHEST, _DEEPEST = 6, 10
 
 
@@ -197,7 +198,7 @@ async def cep_sweep(
     for name, length in (("before", before), ("after", after)):
         parse_duration(length, name=name)
     own = threshold_of(rules[0])
-    values = [own * (1 + step / 10) for step in range(-5, 6)] if value is None else _listed("value", value)
+    values = [own * (10 + step) / 10 for step in _STEPS] + [own] if value is None else _listed("value", value)
     holds = [rules[0].for_, *_HOLDS] if hold is None else _listed("hold", hold)
     past, _ = await _past(ctx, rules, ci, time_range)
     known = await incidents_of(ctx, await scope_ids(ctx, ci), incidents, hops)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from ciops_nb.cep.maintenance import WINDOWS, in_maintenance
 from ciops_nb.cep.sweep import INCIDENTS, sweep
 from ciops_nb.errors import BadParameter, BadRule
 
+MODULE = import_module("ciops_nb.cep.sweep")
 T = datetime(2026, 3, 2, tzinfo=UTC)
 Row = dict[str, Any]
 
@@ -122,9 +124,9 @@ def test_each_cell_is_worth_what_its_own_replay_is(seed: int, slow: bool, monkey
             found = in_maintenance(found, maintenance, end)
             expected.append(by_hand(found.to_dicts(), incidents.to_dicts(), start, end))
     if slow:
-        monkeypatch.setattr("ciops_nb.cep.sweep._is_plain", lambda rule: False)
+        monkeypatch.setattr(MODULE, "_is_plain", lambda rule: False)
     elif seed % 2:
-        monkeypatch.setattr("ciops_nb.cep.sweep.CELLS", 8)  # more than may be kept
+        monkeypatch.setattr(MODULE, "CELLS", 8)  # more than may be kept
 
     found = sweep(
         rule, values=VALUES, holds=HOLDS, incidents=incidents, maintenance=maintenance, before="5m", after="8m",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,9 @@ import polars as pl
 
 from ciops_nb.cep.answer import label_text, moments_column, owner
 from ciops_nb.cep.conditions import AllOf, AnyOf, Condition, Metric, Not, Ratio
-from ciops_nb.cep.conditions.event import EventFilter
-from ciops_nb.cep.fields import pieces
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import Both, Divided, Either, Pair, Part, joined
-from ciops_nb.cep.patterns import Pattern
+from ciops_nb.cep.patterns import Pattern, Sequence
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.replay import CELLS, held, staged, ticks_of
 from ciops_nb.cep.samples import Ints, Labels
@@ -72,7 +71,8 @@ def explain(
 
         The state of a whole condition is fired, too_short (it held, but not for long enough), never (it had values and
         never held) or no_data (it never had a value: that is not the same). A part is held, never or no_data. Of what
-        is found at moments of its own the whole is fired or never, and the parts are the events that it asks for.
+        is found at moments of its own the whole is fired or never; of a sequence, the part ``sequence[2]`` is its first
+        two steps, with n and the last time that it got so far.
     """
     stage = staged(
         metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
@@ -85,7 +85,7 @@ def _frame(rule: Rule, world: World) -> pl.DataFrame:
     pattern = rule.pattern
     rows = list(_of_pattern(pattern, world) if pattern is not None else _of_rule(rule, world))
     missing = [None if row.needed is None else max(0.0, row.needed - (row.held or 0.0)) for row in rows]
-    labels = [dict(row.labels) | rule.labels for row in rows]
+    labels = [rule.labelled(dict(row.labels)) for row in rows]
     frame = pl.DataFrame(
         {
             "rule": [rule.id] * len(rows),
@@ -247,13 +247,25 @@ def _value(condition: Condition, world: World) -> Part | None:
 
 
 def _of_pattern(pattern: Pattern, world: World) -> Iterator[_Row]:
-    found = pattern.matches(world)
-    yield _Row("", "fired" if found.height else "never", n=found.height)
-    ts = world.events.ts
-    during = (ts >= world.start) & (ts <= world.end)
-    meant = [piece for piece in pieces(pattern) if isinstance(piece, EventFilter)]
-    for number, piece in enumerate(meant, start=1):
-        times = ts[piece.of(world.events) & during]
-        state = "held" if len(times) else "never"
-        last = int(times[-1]) if len(times) else None
-        yield _Row(f"{pattern.KIND}[{number}]", state, n=len(times), best_at=last)
+    """The whole, and how often each number of its first steps was found, where it has steps, with when at last."""
+    for name, part in _beginnings(pattern):
+        found = part.matches(world)
+        each = found.group_by("labels", maintain_order=True).agg(pl.len(), pl.col("fired_at").max().dt.epoch("us"))
+        state = "held" if name else "fired"
+        for text, count, last in each.iter_rows():
+            labels = tuple(sorted(json.loads(text).items()))
+            yield _Row(name, state, labels, n=count, best_at=last)
+        if not found.height:
+            yield _Row(name, "never")
+
+
+def _beginnings(pattern: Pattern) -> Iterator[tuple[str, Pattern]]:
+    yield "", pattern
+    if not isinstance(pattern, Sequence) or pattern.pairs is not None:
+        return
+    for number in range(1, len(pattern.steps)):
+        steps = pattern.steps[:number]
+        if any(step.not_ is None for step in steps):
+            # Where it goes on after a match may be told by a step that is not among the first ones.
+            first = {"steps": steps, "after": "skip_past_last", "after_step": None}
+            yield f"sequence[{number}]", pattern.model_copy(update=first)

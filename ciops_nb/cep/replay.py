@@ -25,7 +25,7 @@ from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
 from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
 
-__all__ = ["CELLS", "LOOKBACK", "held", "replay", "replayed", "staged", "ticks_of"]
+__all__ = ["CELLS", "LOOKBACK", "alert_labels", "held", "replay", "replayed", "staged", "ticks_of"]
 
 LOOKBACK = timedelta(minutes=5)  # Prometheus' own
 
@@ -204,7 +204,7 @@ def _numbered(rule: Rule, parts: list[pl.DataFrame]) -> pl.DataFrame:
 def _alerts(rule: Rule, world: World) -> pl.DataFrame:
     assert rule.when is not None
     part, grid = rule.when.part(world), world.grid
-    labels, number = _alert_labels(rule, part.labels)
+    labels, number = alert_labels(rule, part.labels)
     series, ticks, values = held(part, grid)
     alert = number[series]
     if len(labels) < len(part.labels):  # series that come to the same labels are one alert, if they take turns
@@ -265,7 +265,7 @@ def _shown(labels: list[dict[str, str]], found: Alerts, grid: Grid, evidence: pl
     ).sort("active_at", "ci", "labels", nulls_last=False)
 
 
-def _alert_labels(rule: Rule, series: Sequence[Labels]) -> tuple[list[dict[str, str]], Ints]:
+def alert_labels(rule: Rule, series: Sequence[Labels]) -> tuple[list[dict[str, str]], Ints]:
     """The labels of the alerts, and the number of the alert that each series belongs to."""
     each = [rule.labelled(dict(one)) for one in series]
     texts = [label_text(one) for one in each]

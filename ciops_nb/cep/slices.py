@@ -17,7 +17,7 @@ __all__ = ["is_by_ci", "slices"]
 _ROWS = 1_000_000  # of a slice: half a gigabyte while it is replayed
 _MANY = 20_000_000  # rows of a frame that is in memory anyway
 _KNOWN = (Rule, Metric, Operand, Ratio, AllOf, AnyOf, Not)
-_FIELDS = {"id", "when", "for_", "keep_firing_for", "every", "labels"}
+_FIELDS = {"id", "when", "for_", "keep_firing_for", "every", "labels", "annotations"}
 
 
 def is_by_ci(rules: Sequence[Rule]) -> bool:
@@ -27,7 +27,7 @@ def is_by_ci(rules: Sequence[Rule]) -> bool:
     """
     found = list(pieces(list(rules)))
     return (
-        all(rule.model_fields_set <= _FIELDS for rule in rules)
+        all(rule.model_fields_set <= _FIELDS and "ci" not in rule.labels for rule in rules)
         and all(type(piece) in _KNOWN for piece in found)
         and all(piece.reduce is None or "ci" in (piece.by or ()) for piece in found if isinstance(piece, Selection))
     )

@@ -21,13 +21,13 @@ from ciops_nb.cep.maintenance import WINDOWS, merged
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import COMPARED, Both, Divided, Part, Unless
 from ciops_nb.cep.reading import load
-from ciops_nb.cep.replay import CELLS, replayed, staged, ticks_of
+from ciops_nb.cep.replay import CELLS, alert_labels, replayed, staged, ticks_of
 from ciops_nb.cep.samples import Bools, Grid, Ints
 from ciops_nb.cep.world import World, micros_of
 from ciops_nb.errors import BadParameter, BadRule
 from ciops_nb.estate.times import parse_duration
 
-__all__ = ["INCIDENTS", "SCHEMA", "sweep", "threshold_of"]
+__all__ = ["INCIDENTS", "SCHEMA", "only_alerting", "sweep", "threshold_of"]
 
 INCIDENTS = {
     "incident": pl.String(), "ci": pl.String(), "opened_at": pl.Datetime("us", "UTC"),
@@ -70,7 +70,8 @@ def sweep(
     suppressed by maintenance (see ``in_maintenance``) neither catches nor pages.
 
     Args:
-        rule: One rule that compares a metric or a ratio with a number, alone or as the first of ``all``.
+        rule: One rule that compares a metric or a ratio with a number, alone or as the first of ``all``, and those that
+            record what it reads.
         values: The thresholds to try instead of its own.
         holds: The durations to try instead of its ``for``; 0s is none.
         incidents: The columns of INCIDENTS; one with several CIs has a row for each.
@@ -88,7 +89,8 @@ def sweep(
         BadRule: the rule cannot be read, or has no threshold to turn.
         BadParameter
     """
-    one = _only(load(rule))
+    read = load(rule)
+    one = only_alerting(read)
     threshold_of(one)
     thresholds, durations = _thresholds(values), _durations(holds)
     if not thresholds or not durations or len(thresholds) * len(durations) > _MOST_CELLS:
@@ -97,9 +99,10 @@ def sweep(
             "values", size, f"is no grid of 1 to {_MOST_CELLS:,} cells", "Give some values and durations"
         )
     early, late = micros_of(parse_duration(before, name="before")), micros_of(parse_duration(after, name="after"))
-    world = staged(
+    stage = staged(
         metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
-    ).world(one)
+    )
+    _, _, world = next(stage.judged(read))
     turned = _fast if _is_plain(one) else _slow
     series, cells = turned(one, world, thresholds, durations)
     score = _Score(series, world, _frame(incidents, INCIDENTS), _frame(maintenance, WINDOWS), early, late)
@@ -113,7 +116,7 @@ def threshold_of(rule: Rule) -> float:
     Raises:
         BadRule: there is none.
     """
-    compared = _turned(rule)
+    compared = _turned(rule) if rule.record is None else None
     if compared is None:
         raise BadRule(
             f"rule {rule.id!r}",
@@ -131,10 +134,16 @@ def _turned(rule: Rule) -> Metric | Ratio | None:
     return when if isinstance(when, (Metric, Ratio)) and isinstance(when.value, float) else None
 
 
-def _only(rules: list[Rule]) -> Rule:
-    if len(rules) > 1:
-        raise BadParameter("rule", [rule.id for rule in rules], "is more than one rule", "Sweep one rule at a time")
-    return rules[0]
+def only_alerting(rules: list[Rule]) -> Rule:
+    """The one of *rules* that makes alerts; the others record what it reads.
+
+    Raises:
+        BadParameter: there are several.
+    """
+    alerting = [rule for rule in rules if rule.record is None]
+    if len(alerting) > 1:
+        raise BadParameter("rule", [rule.id for rule in alerting], "is more than one rule", "Sweep one rule at a time")
+    return alerting[0] if alerting else rules[0]
 
 
 def _thresholds(values: Sequence[float]) -> list[float]:
@@ -169,7 +178,7 @@ def _frame(given: pl.DataFrame | None, schema: Any) -> pl.DataFrame:
 Cells = Iterator[tuple[float, timedelta, tuple[Ints, Ints]]]
 """For each cell of the grid its value, its duration, and the places at which its alerts fired and ended, in order."""
 
-_TURNING = {"id", "when", "for_", "keep_firing_for", "every", "labels"}
+_TURNING = {"id", "when", "for_", "keep_firing_for", "every", "labels", "annotations"}
 _COMPARING = {"metric", "ratio", "agg", "over", "offset", "by", "reduce", "where", "op", "value"}
 
 
@@ -188,7 +197,10 @@ def _is_plain(rule: Rule) -> bool:
 def _fast(rule: Rule, world: World, values: list[float], holds: list[timedelta]) -> tuple[list[str | None], Cells]:
     """The alerts of all cells from the values of the condition, in runs of ticks at which it holds."""
     part, grid = _values(rule, world), world.grid
-    return [owner(dict(labels) | rule.labels) for labels in part.labels], _turn(rule, part, grid, values, holds)
+    labels, _ = alert_labels(rule, part.labels)
+    if len(labels) < len(part.labels):  # several series make one alert
+        return _slow(rule, world, values, holds)
+    return [owner(one) for one in labels], _turn(rule, part, grid, values, holds)
 
 
 def _values(rule: Rule, world: World) -> Part:

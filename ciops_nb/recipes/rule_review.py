@@ -61,14 +61,15 @@ async def rule_review(
         BadRule: a rule cannot be read.
         UnknownMetric, ItemNotFound, BadTimeRange, BadParameter
     """
-    rules = await sync.in_thread(read_rules, rule)
+    every = await sync.in_thread(read_rules, rule)
+    rules, recording = ([one for one in every if (one.record is None) is alerts] for alerts in (True, False))
     span = parse_range(time_range, now=await ops.now(), tz=ops.tz)
     given: dict[str, Any] = {"time_range": span, "ci": ci}
     against = {**given, "hops": hops, "before": before, "after": after}
     alerts, near, swept = await asyncio.gather(
-        ops.cep_simulate(rules, **given),
-        ops.cep_explain(rules, **given),
-        asyncio.gather(*(_swept(ops, one, against) for one in rules)),
+        ops.cep_simulate(every, **given),
+        ops.cep_explain(every, **given),
+        asyncio.gather(*(_swept(ops, one, recording, against) for one in rules)),
     )
     known = {one.id or "": found for one, found in zip(rules, swept, strict=True)}
     shown, how_far = as_polars(alerts), as_polars(near)
@@ -102,10 +103,10 @@ async def rule_review(
     )
 
 
-async def _swept(ops: Ops, rule: Any, given: Mapping[str, Any]) -> _Swept | None:
+async def _swept(ops: Ops, rule: Any, recording: list[Any], given: Mapping[str, Any]) -> _Swept | None:
     """The sweep of one rule; None where it has no threshold to turn."""
     try:
-        answer = await ops.cep_sweep(rule, **given)
+        answer = await ops.cep_sweep([*recording, rule], **given)
     except BadRule:
         return None
     grid = as_polars(answer)

@@ -166,7 +166,8 @@ async def cep_sweep(
     alert that fires at no such time is needless; those in maintenance count as suppressed and for nothing else.
 
     Args:
-        rule: One rule that compares a metric or a ratio with a number, alone or as the first of ``all``.
+        rule: One rule that compares a metric or a ratio with a number, alone or as the first of ``all``, and those that
+            record what it reads.
         value: The thresholds to try, a list of numbers; None is its own and ten around it, up to half more or less.
         hold: The durations to try instead of its ``for``, a list such as ``["0s", "5m"]``; None is its own, and from
             none to half an hour.
@@ -187,19 +188,18 @@ async def cep_sweep(
         BadRule: the rule has no threshold to turn, or cannot be read.
         UnknownMetric, ItemNotFound, BadTimeRange, BadParameter: as for ``cep_simulate``.
     """
-    from ciops_nb.cep.sweep import sweep, threshold_of
+    from ciops_nb.cep.sweep import only_alerting, sweep, threshold_of
 
     rules = await sync.in_thread(read_rules, rule)
-    if len(rules) != 1:
-        raise BadParameter("rule", [one.id for one in rules], "is more than one rule", "Sweep one rule at a time")
+    one = only_alerting(rules)
     check_count("hops", hops)
     if hops > _FARTHEST:
         raise BadParameter("hops", hops, f"is more than {_FARTHEST}", "Ask for less: nearly all is near then")
     for name, length in (("before", before), ("after", after)):
         parse_duration(length, name=name)
-    own = threshold_of(rules[0])
+    own = threshold_of(one)
     values = [own * (10 + step) / 10 for step in _STEPS] + [own] if value is None else _listed("value", value)
-    holds = [rules[0].for_, *_HOLDS] if hold is None else _listed("hold", hold)
+    holds = [one.for_, *_HOLDS] if hold is None else _listed("hold", hold)
     past, _ = await _past(ctx, rules, ci, time_range)
     known = await incidents_of(ctx, await scope_ids(ctx, ci), incidents, hops)
     codes = None if past.metrics is None else past.metrics["ci"].drop_nulls().unique().to_list()

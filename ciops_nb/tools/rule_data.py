@@ -54,7 +54,8 @@ class Past:
 async def past_of(ctx: Context, rules: list[Rule], ids: list[str] | None, span: TimeRange) -> Past:
     """What *rules* read, of the CIs with *ids* (None: of all), for ticks in *span*."""
     reads = [(read, rule) for rule in rules for read in rule.reads()]
-    named = {read.metric for read, _ in reads if read.table == "metric"}
+    recorded = {rule.record for rule in rules}  # what rules record is not read
+    named = {read.metric for read, _ in reads if read.table == "metric" and read.metric not in recorded - {None}}
     used = sorted(name for name in named if name is not None)
     for metric in used:
         await definition_of(ctx, metric)
@@ -98,9 +99,15 @@ def _since(span: TimeRange, reach: timedelta) -> datetime | None:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _until(span: TimeRange) -> datetime | None:
-    """The last tick is at the very end of the range, and sees what is there."""
-    return None if span.end is None else span.end + _TICK
+def _until(span: TimeRange, rules: list[Rule]) -> datetime | None:
+    """The last tick is at the very end of the range, and sees what is there, and as far ahead as *rules* look."""
+    if span.end is None:
+        return None
+    ahead = max((read.ahead for rule in rules for read in rule.reads()), default=timedelta(0))
+    try:
+        return span.end + ahead + _TICK
+    except OverflowError:
+        return None
 
 
 # ── points ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -114,10 +121,10 @@ async def _metrics(
     ids: list[str] | None,
     span: TimeRange,
 ) -> tuple[pl.DataFrame, dict[str, timedelta]]:
-    points = await _points(ctx, used, ids, span, max(_reach(rules, lookback), _ENOUGH))
+    points = await _points(ctx, rules, used, ids, span, max(_reach(rules, lookback), _ENOUGH))
     if sparse := _sparse(points, LOOKBACK):
         lookback = lookback | sparse
-        points = await _points(ctx, used, ids, span, _reach(rules, lookback))
+        points = await _points(ctx, rules, used, ids, span, _reach(rules, lookback))
         told = ", ".join(f"{metric} {length}" for metric, length in sparse.items())
         ctx.warn(f"points lie further apart than the look-back of {LOOKBACK}, so a tick sees older ones: {told}")
     for metric in sorted({*used} - {*points["metric"].unique()}):
@@ -147,9 +154,9 @@ def _sparse(points: pl.DataFrame, usual: timedelta) -> dict[str, timedelta]:
 
 
 async def _points(
-    ctx: Context, used: list[str], ids: list[str] | None, span: TimeRange, reach: timedelta
+    ctx: Context, rules: list[Rule], used: list[str], ids: list[str] | None, span: TimeRange, reach: timedelta
 ) -> pl.DataFrame:
-    since, until = _since(span, reach), _until(span)
+    since, until = _since(span, reach), _until(span, rules)
     rows = ctx.tables.table("metric", TimeRange(since, until))
     rows = rows.filter(nw.col("metric").is_in(used), ~nw.col("value").is_null())
     rows = _between(rows, "ts", since, until)
@@ -207,7 +214,7 @@ async def _events(
     ctx: Context, rules: list[Rule], ids: list[str] | None, span: TimeRange, reach: timedelta
 ) -> pl.DataFrame:
     """Events, changes, maintenance and incidents at the moment when they begin, by ts and then id."""
-    since, until = _since(span, reach), _until(span)
+    since, until = _since(span, reach), _until(span, rules)
     parts = []
     for kind in RECORDS:
         if not ctx.tables.has(kind):
@@ -241,10 +248,9 @@ def _field(name: str, source: str | None) -> pl.Expr:
 def _warn_of_types(ctx: Context, rules: list[Rule], events: pl.DataFrame) -> None:
     from ciops_nb.cep.conditions.event import EventFilter
     from ciops_nb.cep.fields import pieces
+    from ciops_nb.cep.patterns import Step
 
-    asked = {
-        name for rule in rules for piece in pieces(rule) if isinstance(piece, EventFilter) for name in piece.type or ()
-    }
+    asked = {name for piece in pieces(rules) if isinstance(piece, (EventFilter, Step)) for name in piece.type or ()}
     for name in sorted(asked - {*events["type"].unique()}):
         ctx.warn(f"nothing of type {name!r} happened here: a rule on it could not see one")
 

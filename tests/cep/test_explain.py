@@ -131,3 +131,29 @@ def test_a_metric_is_compared_with_another_at_each_tick() -> None:
     told = [(row["ci"], json.loads(row["labels"]).get("series", "")) for row in found.to_dicts()]
     values = found.select("margin", "best", "threshold", "best_at").rows()
     assert sorted(expected, key=str) == sorted([(*one, *two) for one, two in zip(told, values, strict=True)], key=str)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_sequence_tells_how_often_it_got_to_each_step(seed: int) -> None:
+    chance = Random(seed)
+    rows = [
+        (minutes(chance.randint(0, LAST)), chance.choice(["a", "b"]), chance.choice(["x", "y", "z"])) for _ in range(20)
+    ]
+    events = pl.DataFrame(sorted(rows, key=str), schema=["ts", "ci", "type"], orient="row")
+    steps = [{"type": "x"}, {"type": "y"}, {"type": "z"}, {"type": "never"}]
+    given: dict[str, Any] = {"events": events, "start": T, "end": minutes(LAST)}
+
+    def rule(number: int) -> dict[str, Any]:
+        return {"sequence": {"steps": steps[:number], "within": "9m", "by": "ci", "start": "earliest"}}
+
+    found = explain(rule(4), **given)
+
+    assert [("never", 0)] == found.filter(pl.col("part") == "").select("state", "n").rows()
+    for number in (1, 2, 3):
+        alone = events.filter(pl.col("type") == "x") if number == 1 else replay(rule(number), **given)
+        last = "ts" if number == 1 else "fired_at"
+        expected = alone.group_by("ci").agg(pl.len().cast(pl.Int64), pl.col(last).max().alias("last")).sort("ci")
+        told = found.filter(pl.col("part") == f"sequence[{number}]", pl.col("n") > 0).select("ci", "n", "best_at")
+        assert expected.rows() == told.rows()
+    whole = explain(rule(2), **given).filter(pl.col("part") == "")
+    assert replay(rule(2), **given).height == whole["n"].sum()

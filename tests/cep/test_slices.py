@@ -33,6 +33,8 @@ TOGETHER: list[Any] = [
 def test_it_is_known_which_rules_look_at_each_ci_alone() -> None:
     assert [True] * len(BY_CI) == [is_by_ci(load({"when": when})) for when in BY_CI]
     assert [False] * len(TOGETHER) == [is_by_ci(load({"when": when})) for when in TOGETHER]
+    assert not is_by_ci(load({"when": CPU, "labels": {"ci": "all"}}))
+    assert not is_by_ci(load({"when": CPU, "record": "high"}))
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -32,6 +32,7 @@ RULES: list[Row] = [
     {"when": {"ratio": [{"metric": "cpu"}, {"metric": "mem"}], "op": "!=", "value": 1}, "labels": {"team": "x"}},
     {"when": {"all": [{"not": {"metric": "mem", "op": ">", "value": 3}}, {"metric": "cpu", "op": ">", "value": 50}, {"metric": "mem", "op": ">", "value": 1}]}},
     {"when": {"metric": "cpu", "op": ">", "value": 50, "reduce": "sum"}, "labels": {"ci": "srv-0"}},
+    {"when": {"metric": "cpu", "op": ">", "value": 50, "where": {"series": [""]}}, "labels": {"series": "{{ $labels.ci }}"}},
 ]  # fmt: skip
 VALUES = [0.5, 2, 3, 50]
 HOLDS = ["0s", "1m", "2m30s", "6m"]
@@ -110,7 +111,7 @@ def turned(rule: Row, value: float, hold: str) -> Row:
 
 
 @pytest.mark.parametrize("slow", [False, True])
-@pytest.mark.parametrize("seed", range(18))
+@pytest.mark.parametrize("seed", range(21))
 def test_each_cell_is_worth_what_its_own_replay_is(seed: int, slow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     chance, rule = Random(seed), RULES[seed % len(RULES)]
     metrics, incidents, maintenance = past(chance), known(chance), announced(chance)

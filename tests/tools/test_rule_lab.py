@@ -119,6 +119,21 @@ def test_a_fault_is_seen_where_it_goes(ops: ciops.Ops) -> None:
     assert [("db", "pending_only"), ("app", "fired")] == again.select("ci_code", "status").rows()
 
 
+def test_rules_may_read_what_rules_record(ops: ciops.Ops) -> None:
+    rules = [
+        {"id": "total", "record": "total", "when": {"promql": "sum(cpu)"}},
+        {"id": "all", "when": {"metric": "total", "op": ">", "value": 110}, "labels": {"ci": "app"}},
+    ]
+    found = ops.cep_simulate.sync(rules, time_range="all")
+
+    assert [("all", "app", hours(10 / 60)), ("all", "app", hours(30 / 60))] == found.select(
+        "rule", "ci_code", "fired_at"
+    ).rows()
+    assert {"all"} == set(ops.cep_explain.sync(rules, time_range="all")["rule"])
+    review = ops.run.sync("rule_review", rule=rules, time_range="all").findings
+    assert not any(statement.text.startswith("total ") for statement in review.all_statements())
+
+
 def test_a_fault_that_shows_nowhere_is_told(ops: ciops.Ops) -> None:
     found = ops.cep_inject.sync(HIGH, ci="db", fault={"mem": "gone"}, event={"type": "x"}, at=hours(0.6))
 

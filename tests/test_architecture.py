@@ -17,7 +17,7 @@ BELOW = {
     "sync": {"errors"},
     "estate": {"errors", "parameters"},
     "topology": {"errors", "estate"},
-    "cep": {"errors", "estate"},
+    "cep": {"errors", "estate", "topology"},
     "engines": {"errors", "estate"},
     "answers": {"errors", "estate"},
     "present": set(),

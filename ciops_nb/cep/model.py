@@ -12,12 +12,39 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from ciops_nb.cep.conditions import AnyCondition, Condition, Not, Read
-from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Name, Parts, Piece
-from ciops_nb.cep.patterns import Pattern, Schedule, Sequence
+from ciops_nb.cep.conditions import AnyCondition, Condition, Near, Not, Read, RuleFires
+from ciops_nb.cep.conditions.topology import Vicinity
+from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Name, Names, Parts, Piece
+from ciops_nb.cep.patterns import CommonUpstream, NearPairs, Pattern, Schedule, Sequence
 from ciops_nb.cep.templates import check_template, expanded
 
-__all__ = ["Rule"]
+__all__ = ["Inhibitor", "Rule"]
+
+
+class Inhibitor(Piece):
+    """What hushes an alert while it fires: another rule, or a condition that holds near its CI.
+
+    Attributes:
+        rule: A rule of which an alert has to be on.
+        equal: The labels that both alerts have to have the same; a label that neither has is the same.
+        near: A condition, and where it has to hold seen from the CI of the alert.
+    """
+
+    NOUN: ClassVar[str] = "inhibition"
+    SUCH_AS: ClassVar[str] = "{rule: link-down, equal: [site]}"
+    PARTS: ClassVar[Parts] = {"near": Vicinity}
+
+    rule: Name | None = None
+    equal: Names = ("ci",)
+    near: Vicinity | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Inhibitor:
+        if (self.rule is None) == (self.near is None):
+            raise ValueError("needs 'rule' or 'near'. Name a rule, or say what holds near the CI")
+        if self.near is not None and "equal" in self.model_fields_set:
+            raise ValueError("has 'equal' beside 'near'. What is near is found by the CI alone")
+        return self
 
 
 class Rule(Piece):
@@ -28,26 +55,39 @@ class Rule(Piece):
         when: The condition.
         sequence: Events that follow one another, instead of a condition.
         schedule: Moments by the clock, instead of a condition.
+        near: Two events that are near each other, instead of a condition.
+        common_upstream: What many events have in common, instead of a condition.
         for_: How long it has to hold before it fires (``for`` in YAML).
         keep_firing_for: How long it goes on firing after the condition no longer holds.
         every: How often it is evaluated; None is as often as the replay says.
         labels: Labels of its alerts, over those of the series; ``{{ $labels.NAME }}`` stands for a label of the series.
+        inhibit: What hushes its alerts. They fire all the same, and their evidence says what hushed them.
         annotations: Texts for whoever reads the rule; they mean nothing here.
         record: The metric that its values are recorded as. It then makes no alerts; later rules see what it recorded at
             the same tick, earlier ones at the next.
     """
 
-    PARTS: ClassVar[Parts] = {"when": Condition, "sequence": Sequence, "schedule": Schedule}
-    SAYS: ClassVar[tuple[str, ...]] = ("when", "sequence", "schedule")
+    PARTS: ClassVar[Parts] = {
+        "when": Condition,
+        "sequence": Sequence,
+        "schedule": Schedule,
+        "near": NearPairs,
+        "common_upstream": CommonUpstream,
+        "inhibit": [Inhibitor],
+    }
+    SAYS: ClassVar[tuple[str, ...]] = ("when", "sequence", "schedule", "near", "common_upstream")
 
     id: Name | None = None
     when: AnyCondition | None = None
     sequence: Sequence | None = None
     schedule: Schedule | None = None
+    near: NearPairs | None = None
+    common_upstream: CommonUpstream | None = None
     for_: Hold = Field(default=timedelta(0), alias="for")
     keep_firing_for: Hold = timedelta(0)
     every: Duration | None = None
     labels: LabelTexts = Field(default_factory=dict)
+    inhibit: tuple[Inhibitor, ...] = ()
     annotations: dict[Name, str] = Field(default_factory=dict)
     record: Name | None = None
 
@@ -62,6 +102,10 @@ class Rule(Piece):
         if self.pattern is not None and timed:
             name = timed[0].removesuffix("_")
             raise ValueError(f"has {name!r} beside a pattern. A pattern is found when it happens, not at ticks")
+        if self.record is not None and self.inhibit:
+            raise ValueError("'record' makes no alerts. Leave out 'inhibit'")
+        if any(one.rule is not None and one.rule == self.id for one in self.inhibit):
+            raise ValueError("inhibits itself: its alerts would hush each other. Name another rule, or use 'near'")
         if self.record is not None and (self.pattern is not None or self.for_ or self.keep_firing_for):
             raise ValueError("'record' makes no alerts. Leave out 'for', 'keep_firing_for' and patterns")
         for text in self.labels.values() if self.record is None else ():
@@ -78,7 +122,7 @@ class Rule(Piece):
     @property
     def pattern(self) -> Pattern | None:
         """What is found at moments of its own; None for a rule that is judged at ticks."""
-        return self.sequence or self.schedule
+        return self.sequence or self.schedule or self.near or self.common_upstream
 
     def labelled(self, series: dict[str, str]) -> dict[str, str]:
         """The labels of an alert of a series; a label that is empty takes that of the series away."""
@@ -92,3 +136,27 @@ class Rule(Piece):
         said = self.pattern or self.when
         assert said is not None
         yield from said.reads()
+        for one in self.inhibit:
+            if one.near is not None:
+                yield from Near(near=one.near).reads()
+
+    def awaited(self) -> Iterator[str]:
+        """The ids of the rules that have to be replayed before it."""
+        yield from _fires(self.when)
+
+    def named(self) -> Iterator[str]:
+        """The ids of all rules that it names."""
+        yield from self.awaited()
+        for one in self.inhibit:
+            if one.rule is not None:
+                yield one.rule
+            if one.near is not None:
+                yield from _fires(one.near.of)
+
+
+def _fires(condition: Condition | None) -> Iterator[str]:
+    if isinstance(condition, RuleFires):
+        yield condition.rule
+    if condition is not None:
+        for inner in condition.inner():
+            yield from _fires(inner)

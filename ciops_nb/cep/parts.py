@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ciops_nb.cep.samples import Bools, Floats, Ints, Labels, Seen, gather
+from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels, Seen, gather
+from ciops_nb.errors import BadRule
 
 __all__ = [
-    "COMPARED", "Both", "Compared", "Divided", "Either", "Pair", "Part", "Reduced", "Selected", "Sources", "Times",
-    "Unless", "joined",
+    "COMPARED", "Both", "Compared", "Divided", "Either", "Meeting", "On", "Pair", "Part", "Reduced", "Selected",
+    "Sources", "Times", "Unless", "all_of", "breadth", "distinct", "held", "joined", "matching",
 ]  # fmt: skip
 
 Sources = list[list[dict[str, Any]]]
@@ -24,6 +25,7 @@ Sources = list[list[dict[str, Any]]]
 COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal,
 }  # fmt: skip
+On = tuple[str, ...] | None
 _CELLS = 4_000_000
 
 
@@ -38,6 +40,25 @@ class Part(Protocol):
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:
         """On what the value of each series at each tick (pair by pair, where it has one) rests."""
+
+
+def matching(part: Part) -> Sequence[On]:
+    """By which labels each series of *part* meets those of others: None is by all, as the series of metrics do.
+
+    A part whose series stand for more than themselves says so in *on*: what is near a CI matters to each series of it.
+    """
+    on: Sequence[On] | None = getattr(part, "on", None)
+    return [None] * len(part.labels) if on is None else on
+
+
+def breadth(part: Part) -> int:
+    """How many series *part* looks at together, those of the parts in it too."""
+    return max(1, getattr(part, "breadth", len(part.labels)))
+
+
+def all_of(parts: Sequence[Part]) -> Part:
+    """All of *parts*; those that only narrow others (see ``matching``) come after what they narrow."""
+    return joined(sorted(parts, key=lambda part: None not in matching(part)), Both)
 
 
 def joined(parts: Sequence[Part], two: Callable[[Part, Part], Part]) -> Part:
@@ -72,7 +93,7 @@ class Selected:
 class Times:
     def __init__(self, inner: Part, factor: float) -> None:
         self._inner, self._factor = inner, factor
-        self.labels = inner.labels
+        self.labels, self.breadth = inner.labels, breadth(inner)
 
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._inner.at(ticks)
@@ -87,7 +108,7 @@ class Reduced:
     """Series put together that have the same values of some labels."""
 
     def __init__(self, inner: Part, by: Sequence[str], how: str) -> None:
-        self._inner, self._how = inner, how
+        self._inner, self._how, self.breadth = inner, how, breadth(inner)
         keys = [tuple(pair for pair in labels if pair[0] in by) for labels in inner.labels]
         self.labels = tuple(sorted(set(keys)))
         number = {key: place for place, key in enumerate(self.labels)}
@@ -133,7 +154,7 @@ class Reduced:
         """Of the series put together the one that is greatest (least for min)."""
         chosen = np.zeros(len(series), dtype=np.int64)
         asked, place = np.unique(ticks, return_inverse=True)
-        width = max(1, _CELLS // max(1, len(self._inner.labels)))
+        width = max(1, _CELLS // self.breadth)
         for begin in range(0, len(asked), width):
             value, there = self._inner.at(asked[begin : begin + width])
             for pair in np.flatnonzero((place >= begin) & (place < begin + width)).tolist():
@@ -145,7 +166,7 @@ class Reduced:
         return self._inner.sources(chosen, ticks)
 
 
-def _partners(left: Sequence[Labels], right: Sequence[Labels]) -> Ints:
+def _partners(left: Sequence[Any], right: Sequence[Any]) -> Ints:
     """For each of *left* the place of the same labels in *right*, -1 for none."""
     place = {labels: number for number, labels in enumerate(right)}
     return np.array([place.get(labels, -1) for labels in left], dtype=np.int64)
@@ -164,6 +185,7 @@ class Pair:
     def __init__(self, left: Part, right: Part) -> None:
         self._left, self._right = left, right
         self.labels: Sequence[Labels] = left.labels
+        self.breadth = max(breadth(left), breadth(right))
         self._partners = _partners(left.labels, right.labels)
 
     def beside(self, ticks: Ints) -> tuple[Floats, Bools]:
@@ -183,16 +205,102 @@ class Divided(Pair):
             return value / other, there & beside
 
 
-class Both(Pair):
-    def at(self, ticks: Ints) -> tuple[Floats, Bools]:
-        value, there = self._left.at(ticks)
-        return value, there & self.beside(ticks)[1]
+class Meeting:
+    """For each of some series those of a part that meet it by their labels."""
+
+    def __init__(self, labels: Sequence[Labels], on: Sequence[On], part: Part) -> None:
+        self._part, self._count = part, len(labels)
+        left, self._right = _met(labels, on, part.labels, matching(part))
+        first = np.ones(len(left), dtype=np.bool_)
+        first[1:] = left[1:] != left[:-1]
+        self._starts = np.flatnonzero(first)
+        self._rows = left[self._starts]
+        self._ends = np.append(self._starts[1:], len(left))[: len(self._starts)]
+
+    def holds(self, ticks: Ints) -> Bools:
+        """Whether one that meets it holds: a matrix of series by ticks."""
+        found = np.zeros((self._count, len(ticks)), dtype=np.bool_)
+        if len(self._rows):
+            there = self._part.at(ticks)[1]
+            found[self._rows] = np.logical_or.reduceat(there[self._right], self._starts, axis=0)
+        return found
+
+    def sources(self, series: Ints, ticks: Ints) -> Sources:
+        """Of the first that meets it and holds."""
+        return self._part.sources(self._first(series, ticks), ticks)
+
+    def _first(self, series: Ints, ticks: Ints) -> Ints:
+        place = np.searchsorted(self._rows, series)
+        begin, end = self._starts[place], self._ends[place]
+        chosen = self._right[begin]
+        several = np.flatnonzero(end - begin > 1)
+        asked, column = np.unique(ticks[several], return_inverse=True)
+        width = max(1, _CELLS // breadth(self._part))
+        for start in range(0, len(asked), width):
+            there = self._part.at(asked[start : start + width])[1]
+            for pair in np.flatnonzero((column >= start) & (column < start + width)).tolist():
+                met = self._right[begin[several[pair]] : end[several[pair]]]
+                chosen[several[pair]] = met[np.argmax(there[met, column[pair] - start])]
+        return chosen
 
 
-class Unless(Pair):
+def _met(labels: Sequence[Labels], on: Sequence[On], others: Sequence[Labels], by: Sequence[On]) -> tuple[Ints, Ints]:
+    """The pairs of a place in *labels* and one in *others* that meet, sorted."""
+    pairs: list[tuple[int, int]] = []
+    for ours in set(on):
+        for theirs in set(by):
+            names = _shared(ours, theirs)
+            places: dict[Labels, list[int]] = {}
+            for number, (one, how) in enumerate(zip(others, by, strict=True)):
+                if how == theirs:
+                    places.setdefault(_key(one, names), []).append(number)
+            for number, (one, how) in enumerate(zip(labels, on, strict=True)):
+                if how == ours:
+                    pairs += [(number, other) for other in places.get(_key(one, names), ())]
+    found = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _shared(ours: On, theirs: On) -> On:
+    if ours is None or theirs is None:
+        return theirs if ours is None else ours
+    both = tuple(name for name in ours if name in theirs)
+    if ours and theirs and not both:
+        problem = (
+            f"one condition is by {', '.join(ours)} and another by {', '.join(theirs)}: they have no label in common"
+        )
+        raise BadRule("all", problem, "Put them together by the same labels")
+    return both
+
+
+def _key(labels: Labels, names: On) -> Labels:
+    return labels if names is None else tuple(pair for pair in labels if pair[0] in names)
+
+
+class _Narrowed:
+    """What the left has, where something of the right meets it or not; the left gives labels and values."""
+
+    def __init__(self, left: Part, right: Part) -> None:
+        self._left = left
+        self.labels, self.on = left.labels, matching(left)
+        self.breadth = max(breadth(left), breadth(right))
+        self._right = Meeting(self.labels, self.on, right)
+
+
+class Both(_Narrowed):
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._left.at(ticks)
-        return value, there & ~self.beside(ticks)[1]
+        return value, there & self._right.holds(ticks)
+
+    def sources(self, series: Ints, ticks: Ints) -> Sources:
+        ours, theirs = self._left.sources(series, ticks), self._right.sources(series, ticks)
+        return [a + b for a, b in zip(ours, theirs, strict=True)]
+
+
+class Unless(_Narrowed):
+    def at(self, ticks: Ints) -> tuple[Floats, Bools]:
+        value, there = self._left.at(ticks)
+        return value, there & ~self._right.holds(ticks)
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:
         return self._left.sources(series, ticks)
@@ -203,9 +311,13 @@ class Either:
 
     def __init__(self, left: Part, right: Part) -> None:
         self._left, self._right = left, right
-        own = set(left.labels)
-        self.labels: Sequence[Labels] = (*left.labels, *(labels for labels in right.labels if labels not in own))
-        self._of_left, self._of_right = _partners(self.labels, left.labels), _partners(self.labels, right.labels)
+        first, second = ([*zip(one.labels, matching(one), strict=True)] for one in (left, right))
+        own = set(first)
+        every = [*first, *(row for row in second if row not in own)]
+        self.labels: Sequence[Labels] = [labels for labels, _ in every]
+        self.on = [on for _, on in every]
+        self.breadth = max(len(every), breadth(left), breadth(right))
+        self._of_left, self._of_right = _partners(every, first), _partners(every, second)
 
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         (first, there), (second, also) = self._left.at(ticks), self._right.at(ticks)
@@ -217,7 +329,7 @@ class Either:
         found: Sources = [[] for _ in series]
         left = np.zeros(len(series), dtype=np.bool_)
         asked, place = np.unique(ticks, return_inverse=True)
-        width = max(1, _CELLS // max(1, len(self.labels)))
+        width = max(1, _CELLS // self.breadth)
         for begin in range(0, len(asked), width):
             there = _lined_up(self._left.at(asked[begin : begin + width])[1], self._of_left, False)
             some = (place >= begin) & (place < begin + width)
@@ -235,7 +347,8 @@ class Compared:
 
     def __init__(self, left: Part, op: str, right: Part | float) -> None:
         self._left, self._compare, self._right = left, COMPARED[op], right
-        self.labels = left.labels
+        self.labels, self.on = left.labels, matching(left)
+        self.breadth = breadth(left) if isinstance(right, float) else max(breadth(left), breadth(right))
         self._pair = None if isinstance(right, float) else Pair(left, right)
 
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
@@ -247,3 +360,59 @@ class Compared:
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:
         return self._left.sources(series, ticks) if self._pair is None else self._pair.sources(series, ticks)
+
+
+def distinct(part: Part) -> Part:
+    """*part*, with series of the same labels put together as one."""
+    return part if len(set(part.labels)) == len(part.labels) else _Distinct(part)
+
+
+class _Distinct:
+    """Series of the same labels as one: the first of them that holds."""
+
+    def __init__(self, inner: Part) -> None:
+        self._inner = inner
+        self.labels = tuple(dict.fromkeys(inner.labels))
+        self.breadth = breadth(inner)
+        of = _partners(inner.labels, self.labels)
+        self._order = np.argsort(of, kind="stable")
+        self._starts = np.searchsorted(of[self._order], np.arange(len(self.labels)))
+
+    def at(self, ticks: Ints) -> tuple[Floats, Bools]:
+        value, there = self._inner.at(ticks)
+        chosen = self._first(there)
+        column = np.arange(len(ticks))
+        return value[chosen, column], there[chosen, column]
+
+    def _first(self, there: Bools) -> Ints:
+        place = np.arange(len(self._order))[:, None]
+        last = len(self._order)
+        first = np.minimum.reduceat(np.where(there[self._order], place, last), self._starts, axis=0)
+        return self._order[np.where(first == last, self._starts[:, None], first)]
+
+    def sources(self, series: Ints, ticks: Ints) -> Sources:
+        chosen = np.zeros(len(series), dtype=np.int64)
+        asked, column = np.unique(ticks, return_inverse=True)
+        width = max(1, _CELLS // self.breadth)
+        for begin in range(0, len(asked), width):
+            first = self._first(self._inner.at(asked[begin : begin + width])[1])
+            some = (column >= begin) & (column < begin + width)
+            chosen[some] = first[series[some], column[some] - begin]
+        return self._inner.sources(chosen, ticks)
+
+
+def held(part: Part, grid: Grid) -> tuple[Ints, Ints, Floats]:
+    """The series and ticks at which *part* holds, by series and then tick, with the values."""
+    width = max(1, _CELLS // breadth(part))
+    rows, columns, values = [], [], []
+    for begin in range(0, grid.count, width):
+        value, holds = part.at(np.arange(begin, min(begin + width, grid.count), dtype=np.int64))
+        series, tick = np.nonzero(holds)
+        rows.append(series)
+        columns.append(tick + begin)
+        values.append(value[series, tick])
+    series, ticks, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+    if len(rows) > 1:
+        order = np.lexsort((ticks, series))
+        series, ticks, value = series[order], ticks[order], value[order]
+    return series, ticks, value

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ciops_nb.cep.events import one_of
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import Part
 from ciops_nb.cep.samples import Grid, Samples
@@ -20,11 +21,13 @@ __all__ = ["recorded", "running_order"]
 
 
 def running_order(rules: Sequence[Rule]) -> list[int]:
-    """The places of *rules*, each after those whose metrics it reads.
+    """The places of *rules*, each after those whose metrics it reads and those it waits for.
 
     Raises:
-        BadRule: a rule reads what it records itself, at once or by way of others.
+        BadRule: a rule reads what it records itself or waits for itself, at once or by way of others, or names a rule
+            that is not there or makes no alerts.
     """
+    named = _named(rules)
     recorders: dict[str | None, list[int]] = {}
     for place, rule in enumerate(rules):
         if rule.record is not None:
@@ -37,18 +40,41 @@ def running_order(rules: Sequence[Rule]) -> list[int]:
         if place in order:
             return
         if place in open_:
-            way = " reads ".join(repr(rules[one].record) for one in [*open_[open_.index(place) :], place])
+            circle = [rules[one] for one in [*open_[open_.index(place) :], place]]
+            if any(one.record is None for one in circle):
+                way = " needs ".join(repr(one.id) for one in circle)
+                raise BadRule(f"rule {rules[place].id!r}", f"waits for itself: {way}", "Break the circle")
+            way = " reads ".join(repr(one.record) for one in circle)
             raise BadRule(f"rule {rules[place].id!r}", f"reads what it records itself: {way}", "Break the circle")
         open_.append(place)
         for metric in {read.metric: None for read in rules[place].reads() if read.table == "metric"}:
             for recorder in recorders.get(metric, []):
                 visit(recorder)
+        for name in rules[place].awaited():
+            visit(named[name])
         open_.pop()
         order.append(place)
 
-    for place in range(len(rules) if recorders else 0):
+    for place in range(len(rules) if recorders or named else 0):
         visit(place)
     return order or list(range(len(rules)))
+
+
+def _named(rules: Sequence[Rule]) -> dict[str, int]:
+    """The places of the rules that others name."""
+    found: dict[str, int] = {}
+    for rule in rules:
+        for name in rule.named():
+            places = [place for place, other in enumerate(rules) if other.id == name]
+            where = f"rule {rule.id!r}"
+            if not places:
+                raise BadRule(where, f"there is no rule {name!r}", one_of(name, [other.id or "" for other in rules]))
+            if len(places) > 1:
+                raise BadRule(where, f"there are {len(places)} rules {name!r}", "Give each rule an id of its own")
+            if rules[places[0]].record is not None:
+                raise BadRule(where, f"rule {name!r} records and makes no alerts", "Name its metric instead")
+            found[name] = places[0]
+    return found
 
 
 def recorded(rule: Rule, part: Part, grid: Grid) -> Samples:

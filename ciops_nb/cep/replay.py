@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -13,11 +14,14 @@ import polars as pl
 from ciops_nb.cep.alerts import Alerts, alerts
 from ciops_nb.cep.answer import SCHEMA, evidence_lists, found_rows, label_text, owner
 from ciops_nb.cep.events import Events
+from ciops_nb.cep.fired import Fired
 from ciops_nb.cep.frames import event_rows, measured, metric_rows, relation_rows
+from ciops_nb.cep.inhibit import inhibited
 from ciops_nb.cep.model import Rule
-from ciops_nb.cep.parts import Part
+from ciops_nb.cep.parts import Part, distinct, held
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.recording import recorded, running_order
+from ciops_nb.cep.relations import Relations
 from ciops_nb.cep.samples import Grid, Ints, Labels
 from ciops_nb.cep.slices import slices
 from ciops_nb.cep.store import Reader, Store
@@ -71,7 +75,8 @@ def replay(
 
     Returns:
         A frame, an alert a row, by rule (as given), active_at, ci and labels: rule, match (numbered within the rule),
-        ci (the label ci, else instance), labels (JSON), status (fired or pending_only), active_at, fired_at, ended_at
+        ci (the label ci, else instance), labels (JSON), status (fired, pending_only, or suppressed: inhibited for as
+        long as it fired), active_at, fired_at, ended_at
         (null: still on at the last tick), value (when it fired), n (ticks at which the condition held) and evidence: a
         list of the samples on which it became active and fired, each with step (active or fired), record_id (null for
         a sample), ts, ci_code, metric, value, hops (null where no graph was walked).
@@ -97,7 +102,9 @@ def replay(
         )
         for place, rule, world in stage.judged(read):
             found.setdefault(place, []).append(_found(rule, world))
-    shown = (_numbered(read[place], frames) for place, frames in sorted(found.items()))
+    shown = [
+        stage.hushed(read[place], place, _numbered(read[place], frames)) for place, frames in sorted(found.items())
+    ]
     return pl.concat([pl.DataFrame(schema=SCHEMA), *shown])
 
 
@@ -114,7 +121,7 @@ def staged(
     return Stage(
         Store(measured(rows), rows["metric"].unique()),
         event_rows(events, zone),
-        relation_rows(relations, zone),
+        Relations(relation_rows(relations, zone), given=relations is not None),
         seen_for,
         zone,
         first,
@@ -129,15 +136,18 @@ class Stage:
 
     store: Store
     events: Events
-    relations: pl.DataFrame
+    relations: Relations
     lookback: Callable[[str], timedelta]
     zone: tzinfo
     first: datetime
     last: datetime
     step: timedelta
+    fired: dict[str, Fired] = field(default_factory=dict)
 
     def world(self, rule: Rule, place: int = 0) -> World:
         """What *rule* is judged by, as the one at *place*."""
+        if not self.relations.given:
+            _need_none(rule)
         seen = Reader(self.store, place)
         return World(
             seen.find,
@@ -149,18 +159,32 @@ class Stage:
             self.zone,
             micros(self.first),
             micros(self.last),
+            self.fired,
         )
 
     def judged(self, rules: Sequence[Rule]) -> Iterator[tuple[int, Rule, World]]:
         """The places of the rules that make alerts, with what they are judged by, after those that record for them."""
+        named = {name for rule in rules for name in rule.named()}
         for place in running_order(rules):
             rule = rules[place]
             world = self.world(rule, place)
             if rule.record is None:
                 yield place, rule, world
+                if rule.id in named:
+                    self.fired[rule.id] = Fired.of([(rule, replayed(rule, world))])
             else:
                 assert rule.when is not None
-                self.store.record(recorded(rule, rule.when.part(world), world.grid), place)
+                self.store.record(recorded(rule, distinct(rule.when.part(world)), world.grid), place)
+
+    def hushed(self, rule: Rule, place: int, found: pl.DataFrame) -> pl.DataFrame:
+        """What *rule* has *found*, once all rules are judged, with what hushed its alerts."""
+        return inhibited(rule, found, self.fired, self.world(rule, place)) if rule.inhibit else found
+
+
+def _need_none(rule: Rule) -> None:
+    if any(read.table == "relation" for read in rule.reads()):
+        problem = f"is needed by rule {rule.id!r}, which asks what is near"
+        raise BadParameter("relations", None, problem, "Give a frame with src (which depends on), dst and rel")
 
 
 def _lookback(asked: Any) -> Callable[[str], timedelta]:
@@ -188,7 +212,7 @@ def replayed(rule: Rule, world: World) -> pl.DataFrame:
 
 def _found(rule: Rule, world: World) -> pl.DataFrame:
     pattern = rule.pattern
-    return _alerts(rule, world) if pattern is None else pattern.matches(world)
+    return _alerts(rule, world) if pattern is None else _labelled(rule, pattern.matches(world))
 
 
 def _numbered(rule: Rule, parts: list[pl.DataFrame]) -> pl.DataFrame:
@@ -201,9 +225,17 @@ def _numbered(rule: Rule, parts: list[pl.DataFrame]) -> pl.DataFrame:
     ).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
 
 
+def _labelled(rule: Rule, found: pl.DataFrame) -> pl.DataFrame:
+    """*found*, with the labels of the rule."""
+    if not rule.labels:
+        return found
+    texts = [label_text(rule.labelled(json.loads(text))) for text in found["labels"]]
+    return found.with_columns(labels=pl.Series(texts, dtype=pl.String))
+
+
 def _alerts(rule: Rule, world: World) -> pl.DataFrame:
     assert rule.when is not None
-    part, grid = rule.when.part(world), world.grid
+    part, grid = distinct(rule.when.part(world)), world.grid
     labels, number = alert_labels(rule, part.labels)
     series, ticks, values = held(part, grid)
     alert = number[series]
@@ -230,23 +262,6 @@ def _alerts(rule: Rule, world: World) -> pl.DataFrame:
 def ticks_of(length: timedelta, grid: Grid) -> int:
     """How many steps until so much time has gone by."""
     return -(-(length // timedelta(microseconds=1)) // grid.step)
-
-
-def held(part: Part, grid: Grid) -> tuple[Ints, Ints, Any]:
-    """The series and ticks at which the condition held, by series and then tick, with the values."""
-    width = max(1, CELLS // max(1, len(part.labels)))
-    rows, columns, values = [], [], []
-    for begin in range(0, grid.count, width):
-        value, holds = part.at(np.arange(begin, min(begin + width, grid.count), dtype=np.int64))
-        series, tick = np.nonzero(holds)
-        rows.append(series)
-        columns.append(tick + begin)
-        values.append(value[series, tick])
-    series, ticks, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
-    if len(rows) > 1:
-        order = np.lexsort((ticks, series))
-        series, ticks, value = series[order], ticks[order], value[order]
-    return series, ticks, value
 
 
 def _shown(labels: list[dict[str, str]], found: Alerts, grid: Grid, evidence: pl.Series) -> pl.DataFrame:

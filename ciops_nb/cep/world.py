@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from ciops_nb.cep.events import Events
+from ciops_nb.cep.relations import Relations
 from ciops_nb.cep.samples import Grid, Samples
 
 if TYPE_CHECKING:
+    from ciops_nb.cep.fired import Fired
     from ciops_nb.cep.promql import Matcher
 
 __all__ = ["World", "micros_of"]
@@ -29,23 +29,25 @@ class World:
         find: Gets the samples of a metric and a ``where``.
         matching: Gets the samples of every metric whose name fits matchers of PromQL.
         events: All events, those before the first tick and after the last one too.
-        relations: src (which depends on), dst, rel, valid_from, valid_to (microseconds since 1970; null is for ever).
+        relations: All relations, of all times.
         grid: The ticks.
         lookback: How old a sample of a metric may be.
         zone: The zone of times of day that do not name one.
         start: The start of the replay, in microseconds since 1970.
         end: Its end, which belongs to it; no tick may lie there.
+        fired: What the rules have found that others name, by id.
     """
 
     find: Find
     matching: Matching
     events: Events
-    relations: pl.DataFrame
+    relations: Relations
     grid: Grid
     lookback: Callable[[str], timedelta]
     zone: tzinfo
     start: int
     end: int
+    fired: Mapping[str, Fired] = field(default_factory=dict)
 
 
 def micros_of(length: timedelta) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from ciops_nb.cep import load, replay
 from ciops_nb.errors import BadRule
-from tests.cep.cases import case, case_names, compared, differences, events, metrics, needs_cases
+from tests.cep.cases import case, case_names, compared, differences, events, metrics, needs_cases, relations
 
 pytestmark = needs_cases
 
@@ -17,6 +17,7 @@ REPLAYED = (
     "p01_threshold", "p02_for_exact", "p05_for_and_keep", "p11_counter_reset", "p25_day_over_day",
     "p25b_day_over_day_5m", "p27_subquery", "p28b_boundary_prom3", "p29_label_churn", "p30_grid_30s", "p32_late_start",
     "p36_burn_rate", "p39_bool_threshold_per_ci", "p40_neg_offset_window",
+    "t02_dependency_inhibition", "t05_near_downstream",
 )  # fmt: skip
 
 
@@ -25,7 +26,7 @@ def answers(name: str, rules: list[dict[str, Any]]) -> list[Any]:
     read = case(name)
     names = {f"rule-{n}": native["alert"] for n, native in enumerate(read["native"]["rules"], start=1)}
     assert len(rules) == len(names)
-    found = replay(rules, metrics=metrics(name), **read["eval"])
+    found = replay(rules, metrics=metrics(name), relations=relations(name), **read["eval"])
     return differences(name, found.with_columns(pl.col("rule").replace_strict(names, return_dtype=pl.String)))
 
 
@@ -77,16 +78,60 @@ def test_sequences_are_those_of_the_other_engines(name: str) -> None:
     assert compared(name, rows) == []
 
 
+DAY = {"start": "2026-03-01T00:00Z", "end": "2026-03-02T00:00Z"}
+NEAR = ("d01_topo_2hops", "d04_common_upstream")
+
+
+def test_pairs_of_events_near_each_other_are_those_of_sql() -> None:
+    name = "d01_topo_2hops"
+    found = replay(case(name)["neutral_rule"], events=events(name), relations=relations(name), **DAY)
+
+    rows = [
+        {
+            "alert_seq": a["record_id"],
+            "change_seq": b["record_id"],
+            "ci": ci,
+            "upstream_ci": b["ci_code"],
+            "hops": b["hops"],
+        }
+        for ci, (a, b) in found.select("ci", "evidence").iter_rows()
+    ]
+
+    assert [] == compared(name, rows)
+
+
+def test_what_alerts_have_in_common_is_what_sql_says_in_its_order() -> None:
+    name = "d04_common_upstream"
+    found = replay(case(name)["neutral_rule"], events=events(name), relations=relations(name), **DAY)
+
+    rows = [
+        {
+            "common_ci": row["ci"],
+            "first_alert": f"{row['active_at']:%Y-%m-%dT%H:%M:%SZ}",
+            "n": row["value"],
+            "cis": " ".join({record["ci_code"] for record in row["evidence"]}),
+        }
+        for row in found.iter_rows(named=True)
+    ]
+
+    assert [] == compared(name, rows)
+    assert ["disk1", "db", "san", "api", "cache"] == found["ci"].to_list()
+
+
 UNSUPPORTED = {
-    "d01_topo_2hops": "near", "d04_common_upstream": "common_upstream", "d05_dst_business_hours": "active",
+    "d05_dst_business_hours": "active",
     "d07_dst_ambiguous_hour": "count", "d08_late_data": "data_as_of", "d09_no_data_event": "end",
     "s01_event_count": "count", "s03_temporal": "together", "s05_count_eq": "count",
-    "t02_dependency_inhibition": "near", "t05_near_downstream": "near",
 }  # fmt: skip
 
 
 def test_each_case_with_a_neutral_rule_is_replayed_or_refused() -> None:
-    assert {name for name in case_names() if "neutral_rule" in case(name)} == {*REPLAYED, *SEQUENCES, *UNSUPPORTED}
+    assert {name for name in case_names() if "neutral_rule" in case(name)} == {
+        *REPLAYED,
+        *SEQUENCES,
+        *NEAR,
+        *UNSUPPORTED,
+    }
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)

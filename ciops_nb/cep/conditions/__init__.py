@@ -2,25 +2,19 @@
 
 from ciops_nb.cep.conditions.base import AnyCondition, Condition, Read
 from ciops_nb.cep.conditions.baseline import Baseline
+from ciops_nb.cep.conditions.firing import RuleFires
+from ciops_nb.cep.conditions.group import AtLeast, CountOf, Share
 from ciops_nb.cep.conditions.logic import AllOf, AnyOf, Not
 from ciops_nb.cep.conditions.metric import Metric, Operand, Ratio
 from ciops_nb.cep.conditions.promql import Promql
+from ciops_nb.cep.conditions.topology import Near
 
 __all__ = [
-    "KINDS",
-    "AllOf",
-    "AnyCondition",
-    "AnyOf",
-    "Baseline",
-    "Condition",
-    "Metric",
-    "Not",
-    "Operand",
-    "Promql",
-    "Ratio",
-    "Read",
-]
+    "KINDS", "AllOf", "AnyCondition", "AnyOf", "AtLeast", "Baseline", "Condition", "CountOf", "Metric", "Near", "Not",
+    "Operand", "Promql", "Ratio", "Read", "RuleFires", "Share",
+]  # fmt: skip
 
 KINDS: dict[str, type[Condition]] = {
-    model.KIND: model for model in (Metric, Ratio, Baseline, Promql, AllOf, AnyOf, Not)
+    model.KIND: model
+    for model in (Metric, Ratio, Baseline, Promql, AllOf, AnyOf, Not, AtLeast, Near, Share, CountOf, RuleFires)
 }

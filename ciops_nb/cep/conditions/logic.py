@@ -9,14 +9,18 @@ from pydantic import Field, model_validator
 
 from ciops_nb.cep.conditions.base import AnyCondition, Condition
 from ciops_nb.cep.fields import Parts
-from ciops_nb.cep.parts import Both, Either, Part, Unless, joined
+from ciops_nb.cep.parts import Either, Part, Unless, all_of, joined
 from ciops_nb.cep.world import World
 
 __all__ = ["AllOf", "AnyOf", "Not"]
 
 
 class AllOf(Condition):
-    """All hold, for the same labels: Prometheus' ``and``, and ``unless`` for ``not``. The value is the first one's."""
+    """All hold, for the same labels: Prometheus' ``and``, and ``unless`` for ``not``. The value is the first one's.
+
+    What is said of a CI or a group (``near``, ``share``, ``count_of``) holds for each series of it. It narrows the
+    others, wherever it is written, and gives labels and value only where all conditions are of this kind.
+    """
 
     KIND: ClassVar[str] = "all"
     PARTS: ClassVar[Parts] = {"all": [Condition]}
@@ -33,7 +37,7 @@ class AllOf(Condition):
         return iter(self.all)
 
     def part(self, world: World) -> Part:
-        found = joined([one.part(world) for one in self.all if not isinstance(one, Not)], Both)
+        found = all_of([one.part(world) for one in self.all if not isinstance(one, Not)])
         for one in self.all:
             if isinstance(one, Not):
                 found = Unless(found, one.not_.part(world))

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, StrictFloat, field_validator, model
 
 from ciops_nb.cep.conditions.base import Condition, Read
 from ciops_nb.cep.fields import Duration, Name, Names, Parts, Piece, Texts
+from ciops_nb.cep.hysteresis import Latched
 from ciops_nb.cep.parts import Compared, Divided, Part, Reduced, Selected, Times
 from ciops_nb.cep.samples import Seen
 from ciops_nb.cep.world import World, micros_of
@@ -87,17 +88,30 @@ Op: TypeAlias = Literal[">", ">=", "<", "<=", "==", "!="]
 
 
 class Comparison(Condition):
-    """A value compared with a number, or with a metric of the same labels."""
+    """A value compared with a number, or with a metric of the same labels.
+
+    With *clear*, what holds goes on holding for as long as the value compares so with *clear*.
+    """
 
     PARTS: ClassVar[Parts] = {"value": Operand}
 
     op: Op
     value: _Value
+    clear: StrictFloat | None = None
 
     @model_validator(mode="after")
     def _comparable(self) -> Comparison:
         if isinstance(self.value, float) and self.value != self.value:
             raise ValueError("'value' is NaN, with which nothing can be compared. Give a number")
+        if self.clear is None:
+            return self
+        if isinstance(self.value, Operand):
+            raise ValueError("has 'clear' beside a metric as 'value'. Compare with a number, or leave 'clear' out")
+        if self.op not in (">", ">=", "<", "<="):
+            raise ValueError(f"has 'clear' beside {self.op!r}. Use it with >, >=, < or <=")
+        if not (self.clear <= self.value if self.op[0] == ">" else self.clear >= self.value):
+            side = "above" if self.op[0] == ">" else "below"
+            raise ValueError(f"has a 'clear' of {self.clear:g}, {side} 'value'. What ends lies beyond what begins")
         return self
 
     def compared_with(self) -> Iterator[Read]:
@@ -105,7 +119,11 @@ class Comparison(Condition):
             yield self.value.read()
 
     def compared(self, left: Part, world: World) -> Part:
-        return Compared(left, self.op, self.value.selected(world) if isinstance(self.value, Operand) else self.value)
+        if isinstance(self.value, Operand):
+            return Compared(left, self.op, self.value.selected(world))
+        if self.clear is not None:
+            return Latched(left, self.op, self.value, self.clear, world.grid)
+        return Compared(left, self.op, self.value)
 
 
 class Metric(Selection, Comparison):

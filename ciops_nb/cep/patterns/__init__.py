@@ -3,5 +3,6 @@
 from ciops_nb.cep.patterns.base import Pattern
 from ciops_nb.cep.patterns.schedule import Schedule
 from ciops_nb.cep.patterns.sequence import Sequence, Step
+from ciops_nb.cep.patterns.topology import CommonUpstream, NearPairs
 
-__all__ = ["Pattern", "Schedule", "Sequence", "Step"]
+__all__ = ["CommonUpstream", "NearPairs", "Pattern", "Schedule", "Sequence", "Step"]

@@ -71,6 +71,7 @@ LIBRARIES = {
     "promql_parser": {"cep"},
     "pydantic": {"cep"},
     "yaml": {"cep"},
+    "sigma": {"cep"},
     "greenlet": {"sync"},
     "opentelemetry": {"execution"},
     "rich": {"cli"},

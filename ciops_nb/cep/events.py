@@ -15,12 +15,18 @@ from ciops_nb.estate.names import nearest
 
 __all__ = ["Events", "keyed", "one_of"]
 
+_NUMBER = "\0number"  # no field is called so
+
 
 @dataclass(frozen=True)
 class Events:
-    """Events by ts (microseconds since 1970) and then seq: ts, seq (their identity), ci, type and further fields."""
+    """Events by ts (microseconds since 1970) and then seq: ts, seq (their identity), ci, type and further fields.
+
+    *arrived*, where it matters when an event came in: in microseconds since 1970.
+    """
 
     frame: pl.DataFrame
+    arrived: Ints | None = None
 
     def __len__(self) -> int:
         return self.frame.height
@@ -28,6 +34,11 @@ class Events:
     @cached_property
     def ts(self) -> Ints:
         return self.frame["ts"].to_numpy()
+
+    @cached_property
+    def known(self) -> Ints:
+        """From when on each could be seen."""
+        return self.ts if self.arrived is None else np.maximum(self.ts, self.arrived)
 
     @cached_property
     def seq(self) -> pl.Series:
@@ -39,22 +50,27 @@ class Events:
         """What an event can be asked for."""
         return [name for name in self.frame.columns if name not in ("ts", "seq")]
 
+    def check(self, name: str, word: str) -> None:
+        """That events have the field *name*, which *word* of a rule asks for."""
+        if name not in self.fields:
+            raise BadRule(f"{word}, {name!r}", "events have no such field", one_of(name, self.fields))
+
     def texts(self, by: Sequence[str]) -> pl.DataFrame:
         """The values of the fields *by* as text."""
         for name in by:
-            if name not in self.fields:
-                raise BadRule(f"by, {name!r}", "events have no such field", one_of(name, self.fields))
+            self.check(name, "by")
         return self.frame.select(pl.col(name).cast(pl.String).replace("", None).alias(name) for name in by)
 
     def keyed(self, by: Sequence[str]) -> tuple[Ints, tuple[Labels, ...]]:
         """The number of each event's values of the fields *by* (-1: it has none of one of them), and these values."""
+        by = list(dict.fromkeys(by))
         return keyed(self.texts(by), by) if by else (np.zeros(len(self), dtype=np.int64), ((),))
 
 
 def keyed(texts: pl.DataFrame, by: Sequence[str]) -> tuple[Ints, tuple[Labels, ...]]:
     """The number of each row of *texts* among the values that rows have (-1: it has none of one), and these values."""
-    keys = texts.drop_nulls().unique().sort(by).with_row_index("of ")
-    number = texts.join(keys, on=list(by), how="left", maintain_order="left")["of "].cast(pl.Int64).fill_null(-1)
+    keys = texts.drop_nulls().unique().sort(by).with_row_index(_NUMBER)
+    number = texts.join(keys, on=list(by), how="left", maintain_order="left")[_NUMBER].cast(pl.Int64).fill_null(-1)
     labels = tuple(tuple(sorted(zip(by, values, strict=True))) for values in keys.select(by).iter_rows())
     return number.to_numpy(), labels
 

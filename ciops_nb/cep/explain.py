@@ -74,16 +74,19 @@ def explain(
         is found at moments of its own the whole is fired or never; of a sequence, the part ``sequence[2]`` is its first
         two steps, with n and the last time that it got so far.
     """
+    read = load(rules)
+    for rule in read:
+        rule.check_plain("explain")
     stage = staged(
         metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
     )
-    found = {place: _frame(rule, world) for place, rule, world in stage.judged(load(rules))}
+    found = {place: _frame(rule, world) for place, rule, world in stage.judged(read)}
     return pl.concat([pl.DataFrame(schema=SCHEMA), *(found[place] for place in sorted(found))])
 
 
 def _frame(rule: Rule, world: World) -> pl.DataFrame:
     pattern = rule.pattern
-    rows = list(_of_pattern(pattern, world) if pattern is not None else _of_rule(rule, world))
+    rows = list(_of_pattern(pattern, world) if isinstance(pattern, Pattern) else _of_rule(rule, world))
     missing = [None if row.needed is None else max(0.0, row.needed - (row.held or 0.0)) for row in rows]
     labels = [rule.labelled(dict(row.labels)) for row in rows]
     frame = pl.DataFrame(

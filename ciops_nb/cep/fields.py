@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from ciops_nb.errors import BadParameter
-from ciops_nb.estate.times import parse_duration
+from ciops_nb.estate.times import parse_duration, parse_time, parse_zone
 
-__all__ = ["Duration", "Hold", "LabelTexts", "Name", "Names", "Parts", "Piece", "Texts", "pieces", "spelled"]
+__all__ = [
+    "Duration", "Hold", "LabelTexts", "Moment", "Name", "Names", "Parts", "Piece", "Texts", "Zone", "pieces", "spelled",
+]  # fmt: skip
 
 _SPELLED = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
@@ -53,6 +55,23 @@ def _texts(value: Any) -> Any:
     return {name: (asked,) if isinstance(asked, str) else asked for name, asked in value.items()}
 
 
+def _moment(value: Any) -> str:
+    """A time as text, which is read in the zone of the replay if it names none."""
+    try:
+        parse_time(value, tz=UTC, name="end")
+    except BadParameter as error:
+        raise ValueError(f"{value!r} {error.problem}. Write it as 2026-03-02T10:00:00Z") from None
+    return value if isinstance(value, str) else str(value.isoformat())
+
+
+def _zone(value: Any) -> Any:
+    try:
+        parse_zone(value)
+    except BadParameter as error:
+        raise ValueError(f"{value!r}: {error.problem}. {error.hint}") from None
+    return value
+
+
 def _labels(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
@@ -67,6 +86,8 @@ Hold = Annotated[timedelta, BeforeValidator(_nothing_or_longer), PlainSerializer
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
 Texts = Annotated[dict[Name, tuple[str, ...]], BeforeValidator(_texts)]
+Moment = Annotated[str, BeforeValidator(_moment)]
+Zone = Annotated[str, BeforeValidator(_zone)]
 LabelTexts = Annotated[dict[Name, str], BeforeValidator(_labels)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from ciops_nb.cep.events import Events
-from ciops_nb.cep.samples import Ints, Labels, Samples
-from ciops_nb.errors import BadParameter
+from ciops_nb.cep.samples import NEVER, Ints, Labels, Samples
+from ciops_nb.errors import BadParameter, BadRule
 
-__all__ = ["event_rows", "measured", "metric_rows", "moments", "relation_rows"]
+__all__ = ["arrived", "event_rows", "measured", "metric_rows", "moments", "relation_rows"]
 
 _NOT_LABELS = ("ts", "metric", "value", "stale")
 _NUMBER = "metric"  # the column that numbers the series of one metric: any name of a label could be there too
@@ -35,8 +35,11 @@ def _frame(given: Any, name: str, needed: tuple[str, ...], hint: str) -> pl.Data
     return given
 
 
-def metric_rows(metrics: Any, zone: tzinfo) -> pl.DataFrame:
-    """metric, ts (microseconds since 1970), value, stale, and a text column a label."""
+def metric_rows(metrics: Any, zone: tzinfo, arrivals: Sequence[str] = ()) -> pl.DataFrame:
+    """metric, ts (microseconds since 1970), value, stale, and a text column a label.
+
+    Columns that *arrivals* names are no labels but times; they are called as ``_arrival`` says.
+    """
     if metrics is None:
         return pl.DataFrame(schema={"metric": pl.String, "ts": pl.Int64, "value": pl.Float64, "stale": pl.Boolean})
     rows = _frame(metrics, "metrics", ("ts", "metric", "value"), "Give a frame with ts, metric, value and labels")
@@ -48,7 +51,8 @@ def metric_rows(metrics: Any, zone: tzinfo) -> pl.DataFrame:
     stale = pl.col("stale").fill_null(False) if "stale" in rows.columns else pl.lit(False)
     if "stale" in rows.columns and rows["stale"].dtype not in (pl.Boolean, pl.Null):
         raise BadParameter("metrics", f"stale: {metrics['stale'].dtype}", "is not true or false", "Make it boolean")
-    labels = sorted(name for name in rows.columns if name not in _NOT_LABELS)
+    times = [name for name in arrivals if name in rows.columns and name not in _NOT_LABELS]
+    labels = sorted(name for name in rows.columns if name not in _NOT_LABELS and name not in times)
     texts = [pl.col(name).cast(pl.String) for name in labels]
     chosen = rows.select(
         pl.col("metric").cast(pl.String),
@@ -56,10 +60,15 @@ def metric_rows(metrics: Any, zone: tzinfo) -> pl.DataFrame:
         value.cast(pl.Float64),
         stale.cast(pl.Boolean).alias("stale"),
         *(text.fill_null("") if rows[name].null_count() else text for name, text in zip(labels, texts, strict=True)),
+        *(moments(rows[name], zone, "metrics").alias(_arrival(name)) for name in times),
     )
     if not (chosen["ts"].null_count() or chosen["value"].null_count()):
         return chosen  # to filter is to copy
     return chosen.filter(pl.col("ts").is_not_null() & (pl.col("value").is_not_null() | pl.col("stale")))
+
+
+def _arrival(column: str) -> str:
+    return f"\0{column}"  # no label is called so
 
 
 def event_rows(events: Any, zone: tzinfo) -> Events:
@@ -73,6 +82,16 @@ def event_rows(events: Any, zone: tzinfo) -> Events:
         moments(events["ts"], zone, "events").alias("ts"), pl.col("ci", "type").cast(pl.String)
     ).filter(pl.col("ts").is_not_null())
     return Events(rows.sort("ts", "seq", maintain_order=True))
+
+
+def arrived(events: Events, column: str, zone: tzinfo) -> Events:
+    """*events* with *column* as the time at which each came in."""
+    if column not in events.frame.columns:
+        if len(events):
+            events.check(column, "data_as_of")
+        return events
+    times = moments(events.frame[column], zone, "events")
+    return Events(events.frame, times.fill_null(NEVER).to_numpy())
 
 
 def relation_rows(relations: Any, zone: tzinfo) -> pl.DataFrame:
@@ -109,16 +128,36 @@ def moments(column: pl.Series, zone: tzinfo, frame: str) -> pl.Series:
     raise BadParameter(frame, f"{name}: {column.dtype}", "is not a column of times", "Give datetimes in UTC")
 
 
-def measured(rows: pl.DataFrame) -> Callable[[str], Samples]:
-    """The samples of a metric, read from the rows of ``metric_rows`` once."""
-    names = [name for name in rows.columns if name not in _NOT_LABELS]
+def measured(rows: pl.DataFrame, arrival: str | None = None) -> Callable[[str], Samples]:
+    """The samples of a metric, read from the rows of ``metric_rows`` once.
+
+    *arrival* is the column with the time at which each came in.
+    """
+    names = [name for name in rows.columns if name not in _NOT_LABELS and not name.startswith("\0")]
+    came = None if arrival is None else _arrival(arrival)
 
     @functools.cache
     def read(metric: str) -> Samples:
+        if came is not None and came not in rows.columns:
+            problem = "metrics have no such column"
+            raise BadRule(f"data_as_of, {arrival!r}", problem, f"There are: {', '.join(names)}")
         meant = rows["metric"] == metric
-        return _samples(rows if meant.all() else rows.filter(meant), metric, names)
+        some = rows if meant.all() else rows.filter(meant)
+        return _samples(some, metric, names) if came is None else _known(some, metric, names, came)
 
     return read
+
+
+def _known(rows: pl.DataFrame, metric: str, names: list[str], came: str) -> Samples:
+    """With the time from which each could be seen; of one time there may be several."""
+    series, labels = _numbered(rows, names)
+    known = pl.max_horizontal("ts", pl.col(came).fill_null(NEVER))
+    ordered = rows.select("ts", "value", "stale", known=known, series=pl.Series(series, dtype=pl.Int64)).sort(
+        "series", "ts", "known", maintain_order=True
+    )
+    series, ts, known_at, stale = (ordered[name].to_numpy() for name in ("series", "ts", "known", "stale"))
+    value = ordered["value"].fill_null(float("nan")).to_numpy()
+    return Samples(metric, labels, series, ts, value, stale, known=known_at)
 
 
 def _samples(rows: pl.DataFrame, metric: str, names: list[str]) -> Samples:

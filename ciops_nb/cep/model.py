@@ -12,11 +12,13 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from ciops_nb.cep.active import Active
 from ciops_nb.cep.conditions import AnyCondition, Condition, Near, Not, Read, RuleFires
 from ciops_nb.cep.conditions.topology import Vicinity
-from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Name, Names, Parts, Piece
+from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Moment, Name, Names, Parts, Piece
 from ciops_nb.cep.patterns import CommonUpstream, NearPairs, Pattern, Schedule, Sequence
 from ciops_nb.cep.templates import check_template, expanded
+from ciops_nb.errors import BadRule
 
 __all__ = ["Inhibitor", "Rule"]
 
@@ -65,6 +67,9 @@ class Rule(Piece):
         annotations: Texts for whoever reads the rule; they mean nothing here.
         record: The metric that its values are recorded as. It then makes no alerts; later rules see what it recorded at
             the same tick, earlier ones at the next.
+        active: When it is to be judged at all: outside of that its condition does not hold.
+        end: Up to when it is replayed, where that is before the end of the replay.
+        data_as_of: The column of events or samples that says when a row came in: a tick sees what had come by then.
     """
 
     PARTS: ClassVar[Parts] = {
@@ -74,6 +79,7 @@ class Rule(Piece):
         "near": NearPairs,
         "common_upstream": CommonUpstream,
         "inhibit": [Inhibitor],
+        "active": Active,
     }
     SAYS: ClassVar[tuple[str, ...]] = ("when", "sequence", "schedule", "near", "common_upstream")
 
@@ -90,6 +96,9 @@ class Rule(Piece):
     inhibit: tuple[Inhibitor, ...] = ()
     annotations: dict[Name, str] = Field(default_factory=dict)
     record: Name | None = None
+    active: Active | None = None
+    end: Moment | None = None
+    data_as_of: Name | None = None
 
     @model_validator(mode="after")
     def _holds(self) -> Rule:
@@ -98,19 +107,60 @@ class Rule(Piece):
             raise ValueError(f"says {' and '.join(said) or 'nothing'}. Write one of {', '.join(self.SAYS)}")
         if isinstance(self.when, Not):
             raise ValueError(Not.MISPLACED)
-        timed = sorted({"for_", "keep_firing_for", "every"} & self.model_fields_set)
-        if self.pattern is not None and timed:
+        if self.when is not None:
+            self._check_windows(self.when)
+        timed = sorted({"for_", "keep_firing_for", "every", "data_as_of"} & self.model_fields_set)
+        if self.when is None and timed:
             name = timed[0].removesuffix("_")
             raise ValueError(f"has {name!r} beside a pattern. A pattern is found when it happens, not at ticks")
         if self.record is not None and self.inhibit:
             raise ValueError("'record' makes no alerts. Leave out 'inhibit'")
         if any(one.rule is not None and one.rule == self.id for one in self.inhibit):
             raise ValueError("inhibits itself: its alerts would hush each other. Name another rule, or use 'near'")
-        if self.record is not None and (self.pattern is not None or self.for_ or self.keep_firing_for):
+        if self.record is not None and (self.when is None or self.for_ or self.keep_firing_for):
             raise ValueError("'record' makes no alerts. Leave out 'for', 'keep_firing_for' and patterns")
+        if self.record is not None and (self.when is not None and self.when.windowed):
+            raise ValueError("'record' records values at ticks. Leave out 'window'")
         for text in self.labels.values() if self.record is None else ():
             check_template(text)
         return self
+
+    def _check_windows(self, when: Condition) -> None:
+        if when.windowed and self.at_ticks:
+            raise ValueError(f"says 'window' and '{self.at_ticks[0]}': windows are not judged at ticks. Leave one out")
+        if any(part.windowed for condition in when.inner() for part in _every(condition)):
+            raise ValueError(
+                "'window' has its place directly under 'when' only. Say 'over' inside of another condition"
+            )
+
+    def as_of(self, column: str | None) -> Rule:
+        """The rule with what had come in at each tick by *column*, unless it says a column itself.
+
+        Raises:
+            BadRule: something in it is not replayed in that way.
+        """
+        column = column if self.data_as_of is None else self.data_as_of
+        if column is None:
+            return self
+        found = [] if self.when is None else [one for one in _every(self.when) if not one.AS_OF or one.windowed]
+        if self.when is None or found:
+            kind = found[0].KIND if found else next(kind for kind in self.SAYS if getattr(self, kind) is not None)
+            what = "window" if found and found[0].windowed else kind
+            raise BadRule(f"rule {self.id!r}, data_as_of", f"{what!r} is not replayed as it was known", "Leave it out")
+        return self.model_copy(update={"data_as_of": column})
+
+    def check_plain(self, who: str) -> None:
+        """Refuse what *who* knows nothing of: hours, ends, late data, and conditions that are judged at no ticks.
+
+        Raises:
+            BadRule: the rule says something of that kind.
+        """
+        for word in ("active", "end", "data_as_of"):
+            if getattr(self, word) is not None:
+                raise BadRule(f"rule {self.id!r}, {word}", f"is nothing that {who} knows", "Leave it out")
+        if self.when is not None and self.pattern is not None:
+            what = f"is found at moments of its own, of which {who} knows nothing"
+            raise BadRule(f"rule {self.id!r}, {self.when.KIND}", what, "Say 'every' to have it judged at ticks")
 
     def plain(self) -> dict[str, Any]:
         """The rule as plain JSON, which ``load`` reads back."""
@@ -120,9 +170,22 @@ class Rule(Piece):
         return json.dumps(self.plain(), sort_keys=True, ensure_ascii=False)
 
     @property
-    def pattern(self) -> Pattern | None:
+    def at_ticks(self) -> tuple[str, ...]:
+        """What the rule says that has a meaning at ticks only."""
+        said = {
+            "for": self.for_ > timedelta(0),
+            "keep_firing_for": self.keep_firing_for > timedelta(0),
+            "every": self.every is not None,
+            "data_as_of": self.data_as_of is not None,
+        }
+        return tuple(name for name, there in said.items() if there)
+
+    @property
+    def pattern(self) -> Pattern | Condition | None:
         """What is found at moments of its own; None for a rule that is judged at ticks."""
-        return self.sequence or self.schedule or self.near or self.common_upstream
+        if self.when is None:
+            return self.sequence or self.schedule or self.near or self.common_upstream
+        return self.when if self.when.momentary and self.record is None and not self.at_ticks else None
 
     def labelled(self, series: dict[str, str]) -> dict[str, str]:
         """The labels of an alert of a series; a label that is empty takes that of the series away."""
@@ -160,3 +223,9 @@ def _fires(condition: Condition | None) -> Iterator[str]:
     if condition is not None:
         for inner in condition.inner():
             yield from _fires(inner)
+
+
+def _every(condition: Condition) -> Iterator[Condition]:
+    yield condition
+    for inner in condition.inner():
+        yield from _every(inner)

@@ -16,7 +16,7 @@ from ciops_nb.errors import BadRule
 
 __all__ = [
     "COMPARED", "Both", "Compared", "Divided", "Either", "Meeting", "On", "Pair", "Part", "Reduced", "Selected",
-    "Sources", "Times", "Unless", "all_of", "breadth", "distinct", "held", "joined", "matching",
+    "Sources", "Times", "Unless", "Within", "all_of", "breadth", "distinct", "held", "joined", "matching",
 ]  # fmt: skip
 
 Sources = list[list[dict[str, Any]]]
@@ -88,6 +88,21 @@ class Selected:
                 series.tolist(), samples.ts[newest].tolist(), samples.value[newest].tolist(), strict=True
             )
         ]
+
+
+class Within:
+    """A part that holds at some ticks only."""
+
+    def __init__(self, inner: Part, ticks: Bools) -> None:
+        self._inner, self._ticks = inner, ticks
+        self.labels = inner.labels
+
+    def at(self, ticks: Ints) -> tuple[Floats, Bools]:
+        value, there = self._inner.at(ticks)
+        return value, there & self._ticks[ticks]
+
+    def sources(self, series: Ints, ticks: Ints) -> Sources:
+        return self._inner.sources(series, ticks)
 
 
 class Times:

@@ -28,7 +28,8 @@ def load(path_or_text: Any, format: str = "yaml") -> list[Rule]:  # noqa: A002  
     Args:
         path_or_text: YAML text, the path of a YAML file (a Path, or a text that ends in .yaml or .yml), a dict, a Rule,
             or a list of dicts and Rules.
-        format: ``yaml``, or ``prometheus`` for rule files of Prometheus (``groups``, one group, or a list of rules).
+        format: ``yaml``, ``prometheus`` for rule files of Prometheus (``groups``, one group, or a list of rules), or
+            ``sigma`` for Sigma rules and correlations, which needs ``pip install 'ciops_nb[sigma]'``.
 
     Returns:
         The rules, each with an id. Those of Prometheus are called like their alert or the metric that they record, so
@@ -38,7 +39,9 @@ def load(path_or_text: Any, format: str = "yaml") -> list[Rule]:  # noqa: A002  
         BadRule: the text cannot be read, or a rule cannot be meant or is not supported; it says where.
     """
     if format == "sigma":
-        raise BadRule(f"format={format!r}", "is not supported yet", "Write the rule as YAML, format='yaml'")
+        from ciops_nb.cep.sigma import sigma_rules  # reading a rule of ours should not need what reads Sigma
+
+        return sigma_rules(path_or_text)
     if format not in ("yaml", "prometheus"):
         raise BadParameter("format", format, "is not a format of rules", "Use yaml, prometheus or sigma")
     prometheus = format == "prometheus"

@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 
 from ciops_nb.cep.alerts import Alerts, alerts
-from ciops_nb.cep.answer import SCHEMA, evidence_lists, found_rows, label_text, owner
+from ciops_nb.cep.answer import FOUND, SCHEMA, evidence_lists, found_rows, label_text, owner
 from ciops_nb.cep.events import Events
 from ciops_nb.cep.fired import Fired
-from ciops_nb.cep.frames import event_rows, measured, metric_rows, relation_rows
+from ciops_nb.cep.frames import arrived, event_rows, measured, metric_rows, relation_rows
 from ciops_nb.cep.inhibit import inhibited
 from ciops_nb.cep.model import Rule
-from ciops_nb.cep.parts import Part, distinct, held
+from ciops_nb.cep.parts import Part, Within, distinct, held
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.recording import recorded, running_order
 from ciops_nb.cep.relations import Relations
@@ -57,6 +57,9 @@ def replay(
     sample that is less than *lookback* old, unless the series was marked as ended since; windows are left open. An
     alert is told from others by its labels.
 
+    What a rule says of events alone (``count``, ``distinct``, ``together``, ``absent``), and all that it says of
+    windows, is found at moments of its own unless the rule asks for ticks; see ``conditions.counted``.
+
     Args:
         rules: Whatever ``load`` reads.
         metrics: A frame (polars, lazy too, or pandas) with ts, metric, value, and a column a label (empty or null: the
@@ -71,23 +74,26 @@ def replay(
         every: How long from tick to tick, for rules that do not say it.
         lookback: How old a sample may be; a dict says it for some metrics, and the others have 5m.
         tz: The zone in which times without one are read.
-        data_as_of: Not supported yet.
+        data_as_of: The column of events or samples that says when a row came in, for rules that name none: a tick
+            sees the rows that had come in by then. A row without such a time never did.
 
     Returns:
         A frame, an alert a row, by rule (as given), active_at, ci and labels: rule, match (numbered within the rule),
         ci (the label ci, else instance), labels (JSON), status (fired, pending_only, or suppressed: inhibited for as
-        long as it fired), active_at, fired_at, ended_at
-        (null: still on at the last tick), value (when it fired), n (ticks at which the condition held) and evidence: a
-        list of the samples on which it became active and fired, each with step (active or fired), record_id (null for
-        a sample), ts, ci_code, metric, value, hops (null where no graph was walked).
+        long as it fired), active_at, fired_at, ended_at (null: still on at the last tick), value (when it fired), n
+        (ticks at which the condition held; of what is found at moments of its own, the records on which it rests) and
+        evidence: a list of the samples and events on which it became active and fired, each with step (active, fired or
+        inhibited), record_id (the seq of an event, null for a sample), ts, ci_code, metric, value, hops (null where no
+        graph was walked).
 
     Raises:
         BadRule: a rule cannot be read or is not supported yet.
         BadParameter: another parameter cannot be meant or is not supported yet.
     """
-    if data_as_of is not None:
-        raise BadParameter("data_as_of", data_as_of, "is not supported yet by this release", "Leave it out")
-    read = load(rules)
+    if data_as_of is not None and (not isinstance(data_as_of, str) or not data_as_of):
+        raise BadParameter("data_as_of", data_as_of, "is not the name of a column", "Write data_as_of='ingest_ts'")
+    read = [rule.as_of(data_as_of) for rule in load(rules)]
+    columns = sorted({rule.data_as_of for rule in read if rule.data_as_of is not None})
     found: dict[int, list[pl.DataFrame]] = {}
     for part in slices(metrics, read):
         stage = staged(
@@ -99,6 +105,7 @@ def replay(
             every=every,
             lookback=lookback,
             tz=tz,
+            arrivals=columns,
         )
         for place, rule, world in stage.judged(read):
             found.setdefault(place, []).append(_found(rule, world))
@@ -109,17 +116,27 @@ def replay(
 
 
 def staged(
-    *, metrics: Any, events: Any, relations: Any, start: Any, end: Any, every: Any, lookback: Any, tz: str
+    *,
+    metrics: Any,
+    events: Any,
+    relations: Any,
+    start: Any,
+    end: Any,
+    every: Any,
+    lookback: Any,
+    tz: str,
+    arrivals: Sequence[str] = (),
 ) -> Stage:
-    """What ``replay`` is given, checked and made ready."""
+    """What ``replay`` is given, checked and made ready; *arrivals* are columns that rules name as ``data_as_of``."""
     zone = parse_zone(tz)
     first, last = parse_time(start, tz=zone, name="start"), parse_time(end, tz=zone, name="end")
     if last < first:
         raise BadTimeRange("end", end, f"is before the start {format_time(first)}", "Give a later end")
     step, seen_for = parse_duration(every), _lookback(lookback)
-    rows = metric_rows(metrics, zone)
+    rows = metric_rows(metrics, zone, arrivals)
+    names = rows["metric"].unique()
     return Stage(
-        Store(measured(rows), rows["metric"].unique()),
+        Store(measured(rows), names),
         event_rows(events, zone),
         Relations(relation_rows(relations, zone), given=relations is not None),
         seen_for,
@@ -127,6 +144,7 @@ def staged(
         first,
         last,
         step,
+        arrived={column: Store(measured(rows, column), names) for column in arrivals},
     )
 
 
@@ -143,22 +161,28 @@ class Stage:
     last: datetime
     step: timedelta
     fired: dict[str, Fired] = field(default_factory=dict)
+    arrived: Mapping[str, Store] = field(default_factory=dict)  # by the column that says when samples came in
 
     def world(self, rule: Rule, place: int = 0) -> World:
         """What *rule* is judged by, as the one at *place*."""
         if not self.relations.given:
             _need_none(rule)
-        seen = Reader(self.store, place)
+        column = rule.data_as_of
+        seen = Reader(self.store if column is None else self.arrived[column], place)
+        events = self.events
+        if column is not None and any(read.table == "event" for read in rule.reads()):
+            events = arrived(events, column, self.zone)
+        last = self.last if rule.end is None else min(self.last, parse_time(rule.end, tz=self.zone, name="end"))
         return World(
             seen.find,
             seen.matching,
-            self.events,
+            events,
             self.relations,
-            _grid(self.first, self.last, rule.every or self.step),
+            _grid(self.first, last, rule.every or self.step),
             self.lookback,
             self.zone,
             micros(self.first),
-            micros(self.last),
+            micros(last),
             self.fired,
         )
 
@@ -174,7 +198,9 @@ class Stage:
                     self.fired[rule.id] = Fired.of([(rule, replayed(rule, world))])
             else:
                 assert rule.when is not None
-                self.store.record(recorded(rule, distinct(rule.when.part(world)), world.grid), place)
+                kept = recorded(rule, distinct(rule.when.part(world)), world.grid)
+                for store in (self.store, *self.arrived.values()):
+                    store.record(kept, place)
 
     def hushed(self, rule: Rule, place: int, found: pl.DataFrame) -> pl.DataFrame:
         """What *rule* has *found*, once all rules are judged, with what hushed its alerts."""
@@ -196,7 +222,7 @@ def _lookback(asked: Any) -> Callable[[str], timedelta]:
 
 
 def _grid(first: datetime, last: datetime, step: timedelta) -> Grid:
-    count = (last - first) // step + 1
+    count = max(0, (last - first) // step + 1)  # a rule may end before the replay starts
     if count > _MOST_TICKS:
         raise BadParameter("every", str(step), f"makes {count:,} ticks", "Ask for longer steps or a shorter range")
     return Grid(micros(first), step // timedelta(microseconds=1), count)
@@ -212,7 +238,9 @@ def replayed(rule: Rule, world: World) -> pl.DataFrame:
 
 def _found(rule: Rule, world: World) -> pl.DataFrame:
     pattern = rule.pattern
-    return _alerts(rule, world) if pattern is None else _labelled(rule, pattern.matches(world))
+    if world.end < world.start:
+        return pl.DataFrame(schema=FOUND)
+    return _alerts(rule, world) if pattern is None else _labelled(rule, _judged(rule, pattern.matches(world), world))
 
 
 def _numbered(rule: Rule, parts: list[pl.DataFrame]) -> pl.DataFrame:
@@ -223,6 +251,13 @@ def _numbered(rule: Rule, parts: list[pl.DataFrame]) -> pl.DataFrame:
     return found.with_columns(
         rule=pl.lit(rule.id, pl.String), match=pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
     ).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+
+
+def _judged(rule: Rule, found: pl.DataFrame, world: World) -> pl.DataFrame:
+    """Without what was found when the rule is not active."""
+    if rule.active is None:
+        return found
+    return found.filter(pl.Series(rule.active.at(found["fired_at"].dt.epoch("us").to_numpy(), world.zone)))
 
 
 def _labelled(rule: Rule, found: pl.DataFrame) -> pl.DataFrame:
@@ -236,6 +271,8 @@ def _labelled(rule: Rule, found: pl.DataFrame) -> pl.DataFrame:
 def _alerts(rule: Rule, world: World) -> pl.DataFrame:
     assert rule.when is not None
     part, grid = distinct(rule.when.part(world)), world.grid
+    if rule.active is not None:
+        part = Within(part, rule.active.at(grid.moments(np.arange(grid.count)), world.zone))
     labels, number = alert_labels(rule, part.labels)
     series, ticks, values = held(part, grid)
     alert = number[series]

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import polars as pl
 
 __all__ = [
-    "Bools", "Floats", "Grid", "Ints", "Labels", "Samples", "Seen", "aggregate", "gather", "in_matrix", "quantiles",
+    "NEVER", "Bools", "Floats", "Grid", "Ints", "Labels", "Samples", "Seen", "aggregate", "gather", "in_matrix",
+    "quantiles",
 ]  # fmt: skip
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -26,6 +27,9 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """The labels of a series by name, without empty ones and without the name of the metric: its identity."""
+
+NEVER = 2**62
+"""The time of what does not come: far in the future."""
 
 _CELLS = 2_000_000  # of a window matrix at a time: 16 MB
 _SPREAD = 4  # times the samples: so large a matrix of blocks may be
@@ -56,7 +60,9 @@ class Grid:
 class Samples:
     """The samples of one metric, by series and then time; *labels* is indexed by series.
 
-    Those that are *late* are seen only after the tick at whose time they stand.
+    Those that are *late* are seen only after the tick at whose time they stand. *known*, where it matters when a sample
+    came in: from when on each could be seen. There may then be several of a series at one time: the last one known
+    counts.
     """
 
     metric: str
@@ -66,6 +72,7 @@ class Samples:
     value: Floats
     stale: Bools
     late: bool = False
+    known: Ints | None = None
 
     @cached_property
     def real(self) -> Samples:
@@ -81,7 +88,10 @@ class Samples:
         return self._kept(flags[self.series], labels, (np.cumsum(flags, dtype=np.int64) - 1)[self.series])
 
     def _kept(self, kept: Bools, labels: tuple[Labels, ...], series: Ints) -> Samples:
-        return Samples(self.metric, labels, series[kept], self.ts[kept], self.value[kept], self.stale[kept], self.late)
+        known = None if self.known is None else self.known[kept]
+        return Samples(
+            self.metric, labels, series[kept], self.ts[kept], self.value[kept], self.stale[kept], self.late, known
+        )
 
 
 class Seen:

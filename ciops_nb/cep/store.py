@@ -82,6 +82,10 @@ def _one(metric: str, found: list[Samples]) -> Samples:
         raise BadRule(
             f"metric {metric!r}", "is recorded by rules before and after one that reads it", "Put both before it"
         )
+    if any(samples.known is not None for samples in found):
+        raise BadRule(
+            f"metric {metric!r}", "is recorded by a rule, and samples of it came in late", "Give it another name"
+        )
     labels = sorted(one for samples in found for one in samples.labels)
     number = {one: place for place, one in enumerate(labels)}
     series = np.concatenate([np.array([number[one] for one in each.labels], np.int64)[each.series] for each in found])

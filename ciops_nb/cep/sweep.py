@@ -91,6 +91,7 @@ def sweep(
     """
     read = load(rule)
     one = only_alerting(read)
+    one.check_plain("a sweep")
     threshold_of(one)
     thresholds, durations = _thresholds(values), _durations(holds)
     if not thresholds or not durations or len(thresholds) * len(durations) > _MOST_CELLS:

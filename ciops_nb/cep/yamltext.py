@@ -10,7 +10,7 @@ import yaml
 
 from ciops_nb.errors import BadRule
 
-__all__ = ["DEEPEST", "Lines", "parsed"]
+__all__ = ["DEEPEST", "Lines", "documents", "parsed"]
 
 DEEPEST = 50
 _LONGEST = 1_000_000  # characters of YAML; ten thousand rules are well below
@@ -59,16 +59,8 @@ _Texts.yaml_implicit_resolvers = {
 }
 
 
-def parsed(source: str | Path, *, texts: bool = False) -> tuple[Any, Lines]:
-    """The value of one YAML document, and its lines.
-
-    Args:
-        source: YAML text, or the path of a file (a Path, or a text that ends in .yaml or .yml).
-        texts: Leave every scalar as it was written, as a text.
-
-    Raises:
-        BadRule: there is no such file, it is no YAML, or it is too much.
-    """
+def _text(source: str | Path) -> tuple[str, str]:
+    """Where a text of rules comes from, in words, and the text; a path is that of ``parsed``."""
     where, text = "rules", source
     if isinstance(source, Path) or ("\n" not in source and source.strip().endswith((".yaml", ".yml"))):
         where = str(source)
@@ -81,18 +73,47 @@ def parsed(source: str | Path, *, texts: bool = False) -> tuple[Any, Lines]:
     assert isinstance(text, str)
     if len(text) > _LONGEST:
         raise BadRule(where, f"is longer than {_LONGEST:,} characters", "Give fewer rules at a time")
+    return where, text
+
+
+def parsed(source: str | Path, *, texts: bool = False) -> tuple[Any, Lines]:
+    """The value of one YAML document, and its lines.
+
+    Args:
+        source: YAML text, or the path of a file (a Path, or a text that ends in .yaml or .yml).
+        texts: Leave every scalar as it was written, as a text.
+
+    Raises:
+        BadRule: there is no such file, it is no YAML, or it is too much.
+    """
+    (one,) = _read(source, _Texts if texts else yaml.SafeLoader, several=False)
+    return one
+
+
+def documents(source: str | Path) -> list[Any]:
+    """The values of all YAML documents in a text or file, as ``parsed``."""
+    return [value for value, _ in _read(source, yaml.SafeLoader, several=True)]
+
+
+def _read(source: str | Path, loaded_by: type[yaml.SafeLoader], *, several: bool) -> list[tuple[Any, Lines]]:
+    where, text = _text(source)
     try:
-        loader = (_Texts if texts else yaml.SafeLoader)(text)  # builds plain values only
+        loader = loaded_by(text)  # builds plain values only
     except yaml.YAMLError as error:
         raise BadRule(
             where, f"is not YAML: {str(error).splitlines()[0]}", "Remove the signs no YAML may hold"
         ) from None
     try:
-        node = loader.get_single_node()
-        if node is None:
-            raise BadRule(where, "there is no rule", "Give a rule with 'when', or a list of rules")
-        _check_node(node, where)
-        return loader.construct_document(node), Lines(node)
+        nodes = list(_nodes(loader)) if several else [loader.get_single_node()]
+        found = []
+        for node in nodes:
+            if node is None:
+                raise BadRule(where, "there is no rule", "Give a rule with 'when', or a list of rules")
+            _check_node(node, where)
+            found.append((loader.construct_document(node), Lines(node)))
+        if not found:
+            raise BadRule(where, "there is no rule", "Give a rule, or several with --- between them")
+        return found
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}" if mark else where
@@ -105,6 +126,11 @@ def parsed(source: str | Path, *, texts: bool = False) -> tuple[Any, Lines]:
         raise BadRule(where, "is nested too deeply", f"Nest less than {DEEPEST} levels") from None
     finally:
         loader.dispose()
+
+
+def _nodes(loader: yaml.SafeLoader) -> Iterator[yaml.Node | None]:
+    while loader.check_node():
+        yield loader.get_node()
 
 
 def _check_node(root: yaml.Node, where: str) -> None:

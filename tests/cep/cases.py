@@ -72,3 +72,12 @@ def differences(name: str, found: pl.DataFrame) -> list[Any]:
     # Some values were not cross-checked on a server: the folder leaves them empty and says so in ``oracle``.
     unchecked = () if "value_at_fire" in case(name)["oracle"] else ("value_at_fire",)
     return compared(name, rows.to_dicts(), ignore=unchecked)
+
+
+def seqs(evidence: list[dict[str, Any]]) -> str:
+    """The events of some evidence as the folder writes them."""
+    return " ".join(record["record_id"] for record in evidence)
+
+
+def zulu(moment: Any) -> str:
+    return "" if moment is None else str(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))

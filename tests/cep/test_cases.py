@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 from ciops_nb.cep import load, replay
-from ciops_nb.errors import BadRule
 from tests.cep.cases import case, case_names, compared, differences, events, metrics, needs_cases, relations
 
 pytestmark = needs_cases
@@ -80,6 +79,11 @@ def test_sequences_are_those_of_the_other_engines(name: str) -> None:
 
 DAY = {"start": "2026-03-01T00:00Z", "end": "2026-03-02T00:00Z"}
 NEAR = ("d01_topo_2hops", "d04_common_upstream")
+OF_EVENTS = (
+    "d05_dst_business_hours", "d07_dst_ambiguous_hour", "d08_late_data", "d09_no_data_event", "s01_event_count",
+    "s03_temporal", "s05_count_eq",
+)  # fmt: skip
+"""Compared in test_event_cases."""
 
 
 def test_pairs_of_events_near_each_other_are_those_of_sql() -> None:
@@ -118,23 +122,7 @@ def test_what_alerts_have_in_common_is_what_sql_says_in_its_order() -> None:
     assert ["disk1", "db", "san", "api", "cache"] == found["ci"].to_list()
 
 
-UNSUPPORTED = {
-    "d05_dst_business_hours": "active",
-    "d07_dst_ambiguous_hour": "count", "d08_late_data": "data_as_of", "d09_no_data_event": "end",
-    "s01_event_count": "count", "s03_temporal": "together", "s05_count_eq": "count",
-}  # fmt: skip
+def test_each_case_with_a_neutral_rule_is_compared() -> None:
+    compared_here = {*REPLAYED, *SEQUENCES, *NEAR, *OF_EVENTS}
 
-
-def test_each_case_with_a_neutral_rule_is_replayed_or_refused() -> None:
-    assert {name for name in case_names() if "neutral_rule" in case(name)} == {
-        *REPLAYED,
-        *SEQUENCES,
-        *NEAR,
-        *UNSUPPORTED,
-    }
-
-
-@pytest.mark.parametrize("name", UNSUPPORTED)
-def test_what_is_not_supported_yet_is_refused_by_name(name: str) -> None:
-    with pytest.raises(BadRule, match=f"{UNSUPPORTED[name]}: there is no such field"):
-        load(case(name)["neutral_rule"])
+    assert {name for name in case_names() if "neutral_rule" in case(name)} == compared_here

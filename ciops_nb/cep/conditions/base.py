@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
+import polars as pl
 from pydantic import SerializeAsAny
 
 from ciops_nb.cep.fields import Piece
@@ -45,6 +46,23 @@ class Condition(Piece):
     KIND: ClassVar[str]
     NOUN: ClassVar[str] = "condition"
     SUCH_AS: ClassVar[str] = "{metric: cpu, op: '>', value: 90}"
+
+    AS_OF: ClassVar[bool] = False
+    """Whether it can be replayed with what had come in at each tick."""
+
+    @property
+    def momentary(self) -> bool:
+        """Whether it is found at moments of its own where a rule says nothing of ticks: ``matches`` finds it."""
+        return False
+
+    @property
+    def windowed(self) -> bool:
+        """Whether it is judged once a window, and so at no tick."""
+        return False
+
+    def matches(self, world: World) -> pl.DataFrame:
+        """Where it is found: the columns of ``answer.FOUND``."""
+        raise NotImplementedError
 
     @abstractmethod
     def part(self, world: World) -> Part:

@@ -23,6 +23,7 @@ class AllOf(Condition):
     """
 
     KIND: ClassVar[str] = "all"
+    AS_OF: ClassVar[bool] = True
     PARTS: ClassVar[Parts] = {"all": [Condition]}
 
     all: Annotated[tuple[AnyCondition, ...], Field(min_length=1)]
@@ -48,6 +49,7 @@ class AnyOf(Condition):
     """Any holds: Prometheus' ``or``. The value is that of the first that holds."""
 
     KIND: ClassVar[str] = "any"
+    AS_OF: ClassVar[bool] = True
     PARTS: ClassVar[Parts] = {"any": [Condition]}
 
     any: Annotated[tuple[AnyCondition, ...], Field(min_length=1)]
@@ -69,6 +71,7 @@ class Not(Condition):
     """Does not hold for the labels for which the rest of ``all`` holds."""
 
     KIND: ClassVar[str] = "not"
+    AS_OF: ClassVar[bool] = True
     PARTS: ClassVar[Parts] = {"not": Condition}
     MISPLACED: ClassVar[str] = "'not' has its place inside of 'all' only: of what should it be the opposite?"
 

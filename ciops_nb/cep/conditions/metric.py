@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StrictFloat, field_validator, model_validator
 
+from ciops_nb.cep.asof import Known
 from ciops_nb.cep.conditions.base import Condition, Read
 from ciops_nb.cep.fields import Duration, Name, Names, Parts, Piece, Texts
 from ciops_nb.cep.hysteresis import Latched
@@ -64,9 +65,12 @@ class Selection(Piece):
         """Its values at work."""
         samples = world.find(self.metric, self.where)
         over = micros_of(world.lookback(self.metric) if self.over is None else self.over)
-        agg = None if self.over is None else self.agg
-        seen = Seen(samples if agg is None else samples.real, world.grid, over, micros_of(self.offset or timedelta(0)))
-        found: Part = Selected(seen, agg)
+        agg, offset = None if self.over is None else self.agg, micros_of(self.offset or timedelta(0))
+        found: Part
+        if samples.known is not None:
+            found = Known(samples, world.grid, over, offset, agg)
+        else:
+            found = Selected(Seen(samples if agg is None else samples.real, world.grid, over, offset), agg)
         return found if self.reduce is None else Reduced(found, self.by or (), self.reduce)
 
 
@@ -94,6 +98,7 @@ class Comparison(Condition):
     """
 
     PARTS: ClassVar[Parts] = {"value": Operand}
+    AS_OF: ClassVar[bool] = True
 
     op: Op
     value: _Value

@@ -6,7 +6,8 @@ duration the alerts that these runs make, without a look at the samples again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -104,7 +105,8 @@ def sweep(
         metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
     )
     _, _, world = next(stage.judged(read))
-    turned = _fast if _is_plain(one) else _slow
+    hushed = functools.partial(stage.hushed, one, read.index(one))
+    turned = _fast if _is_plain(one) else functools.partial(_slow, hushed=hushed)
     series, cells = turned(one, world, thresholds, durations)
     score = _Score(series, world, _frame(incidents, INCIDENTS), _frame(maintenance, WINDOWS), early, late)
     rows = [(value, hold, *score.of(*alerts)) for value, hold, alerts in cells]
@@ -255,11 +257,17 @@ def _alerts(begin: Ints, after: Ints, width: int, *, hold: int, keep: int) -> tu
     return begin[opened][fires] + hold, np.minimum(ended, last)[fires]
 
 
-def _slow(rule: Rule, world: World, values: list[float], holds: list[timedelta]) -> tuple[list[str | None], Cells]:
-    """The alerts of all cells, each replayed by itself."""
+def _slow(
+    rule: Rule,
+    world: World,
+    values: list[float],
+    holds: list[timedelta],
+    hushed: Callable[[pl.DataFrame], pl.DataFrame] = lambda alerts: alerts,
+) -> tuple[list[str | None], Cells]:
+    """The alerts of all cells, each replayed by itself; those that *hushed* suppresses have not fired."""
     grid = world.grid
     found = [
-        (value, hold, replayed(_with(rule, value, hold), world).filter(pl.col("status") == "fired"))
+        (value, hold, hushed(replayed(_with(rule, value, hold), world)).filter(pl.col("status") == "fired"))
         for value in values
         for hold in holds
     ]

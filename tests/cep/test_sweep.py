@@ -164,3 +164,20 @@ def test_what_cannot_be_swept_is_refused(rule: Any, changes: Row, error: Any, sa
     given = {"values": [1.0], "holds": ["1m"], **changes}
     with pytest.raises(error, match=says):
         sweep(load(rule), incidents=pl.DataFrame(schema=INCIDENTS), start=T, end=T, **given)
+
+
+def test_what_is_hushed_has_not_fired() -> None:
+    chance = Random(3)
+    hush = {"near": {"of": {"metric": "mem", "op": ">", "value": 2}, "is": "upstream", "hops": 1}}
+    rule = {"when": {"metric": "cpu", "op": ">", "value": 3}, "inhibit": [hush]}
+    relations = pl.DataFrame({"src": ["srv-0", "srv-1"], "dst": ["srv-1", "srv-2"], "rel": ["NEEDS", "NEEDS"]})
+    given: dict[str, Any] = {"metrics": past(chance), "relations": relations, "start": minutes(0), "end": minutes(30)}
+    expected = []
+    for value in (2.0, 3.0, 4.0):
+        found = replay(turned(rule, value, "1m"), **given)
+        assert "suppressed" in found["status"].to_list() or value == 4.0
+        expected.append(found.filter(pl.col("status") == "fired").height)
+
+    swept = sweep(rule, values=[2, 3, 4], holds=["1m"], incidents=pl.DataFrame(schema=INCIDENTS), **given)
+
+    assert expected == swept["fired"].to_list()

@@ -162,7 +162,7 @@ def test_who_depends_on_whom_follows_the_types_of_the_estate(tmp_path: Path, eng
         seen, _ = shown(ops, "relation", time_range=(hours(0), hours(1)))
 
     times = [pl.from_epoch(name, "us").dt.replace_time_zone("UTC") for name in ("valid_from", "valid_to")]
-    assert expected == set(seen.relations.with_columns(times).rows())
+    assert expected == set(seen.relations.frame.with_columns(times).rows())
 
 
 def test_only_what_rules_read_is_read(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_only_what_rules_read_is_read(tmp_path: Path) -> None:
         seen, _ = shown(ops, "event")
         other, _ = shown(ops, "relation", time_range=(hours(0), hours(1)))
 
-    assert (1, 0) == (len(seen.events), seen.relations.height)
+    assert (1, 0) == (len(seen.events), seen.relations.frame.height)
     assert 0 == len(other.events)
 
 

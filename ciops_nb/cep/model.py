@@ -16,7 +16,7 @@ from ciops_nb.cep.active import Active
 from ciops_nb.cep.conditions import AnyCondition, Condition, Near, Not, Read, RuleFires
 from ciops_nb.cep.conditions.topology import Vicinity
 from ciops_nb.cep.fields import Duration, Hold, LabelTexts, Moment, Name, Names, Parts, Piece
-from ciops_nb.cep.patterns import CommonUpstream, NearPairs, Pattern, Schedule, Sequence
+from ciops_nb.cep.patterns import CommonUpstream, NearPairs, Occurrence, Pattern, Schedule, Sequence
 from ciops_nb.cep.templates import check_template, expanded
 from ciops_nb.errors import BadRule
 
@@ -57,6 +57,7 @@ class Rule(Piece):
         when: The condition.
         sequence: Events that follow one another, instead of a condition.
         schedule: Moments by the clock, instead of a condition.
+        event: Each of some events by itself, instead of a condition.
         near: Two events that are near each other, instead of a condition.
         common_upstream: What many events have in common, instead of a condition.
         for_: How long it has to hold before it fires (``for`` in YAML).
@@ -76,17 +77,19 @@ class Rule(Piece):
         "when": Condition,
         "sequence": Sequence,
         "schedule": Schedule,
+        "event": Occurrence,
         "near": NearPairs,
         "common_upstream": CommonUpstream,
         "inhibit": [Inhibitor],
         "active": Active,
     }
-    SAYS: ClassVar[tuple[str, ...]] = ("when", "sequence", "schedule", "near", "common_upstream")
+    SAYS: ClassVar[tuple[str, ...]] = ("when", "event", "sequence", "schedule", "near", "common_upstream")
 
     id: Name | None = None
     when: AnyCondition | None = None
     sequence: Sequence | None = None
     schedule: Schedule | None = None
+    event: Occurrence | None = None
     near: NearPairs | None = None
     common_upstream: CommonUpstream | None = None
     for_: Hold = Field(default=timedelta(0), alias="for")
@@ -184,7 +187,7 @@ class Rule(Piece):
     def pattern(self) -> Pattern | Condition | None:
         """What is found at moments of its own; None for a rule that is judged at ticks."""
         if self.when is None:
-            return self.sequence or self.schedule or self.near or self.common_upstream
+            return self.event or self.sequence or self.schedule or self.near or self.common_upstream
         return self.when if self.when.momentary and self.record is None and not self.at_ticks else None
 
     def labelled(self, series: dict[str, str]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def sigma_rules(source: Any) -> list[Rule]:
     try:
         read = list(SigmaCollection.from_dicts(raw).rules)
         correlations = [one for one in read if not isinstance(one, SigmaRule)]
-        referred = {id(ref.rule) for one in correlations if not one.generate for ref in one.rules}
+        referred = {id(ref.rule) for one in correlations if not one.generate for ref in one.rules or ()}
         return _named(
             [
                 _rule_of_events(one) if isinstance(one, SigmaRule) else _correlation(one)

@@ -220,3 +220,29 @@ def test_a_schedule_that_cannot_be_meant_is_refused(schedule: Any, said: str) ->
 def test_a_schedule_that_never_ends_is_refused() -> None:
     with pytest.raises(BadRule, match="fires more than 100,000 times"):
         due("* * * * *", "2020-01-01", "2026-01-01")
+
+
+# ── events by themselves ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_event_trigger_fires_at_each_event_that_is_meant() -> None:
+    rule = {
+        "event": {
+            "any_of": [{"type": "down"}, {"all_of": [{"type": "error"}, {"where": {"code": [">=", 500]}}]}],
+            "none_of": [{"where": {"code": 503}}],
+        }
+    }
+    events = occurred(
+        (1, "a", "down"), (2, "a", "error"), (3, "b", "error"), (4, "b", "error"), (99, "c", "down"),
+        code=[None, 404, 500, 503, None],
+    )  # fmt: skip
+    answer = replay(rule, events=events, start=T0, end=T0 + timedelta(hours=1))
+
+    assert records(answer) == [["1"], ["3"]]
+    assert answer["labels"].to_list() == ['{"ci": "a"}', '{"ci": "b"}']
+    assert answer["fired_at"].to_list() == answer["ended_at"].to_list()
+
+
+def test_an_event_trigger_needs_an_event() -> None:
+    with pytest.raises(BadRule, match="event: says no event"):
+        load({"event": {}})

@@ -84,6 +84,8 @@ class FaultyEngine:
 class FaultyTables:
     """The tables of a faulty engine."""
 
+    listed = 200
+
     def __init__(self, engine: FaultyEngine, tables: Any) -> None:
         self._engine, self._tables = engine, tables
 

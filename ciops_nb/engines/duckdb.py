@@ -26,6 +26,8 @@ _SQL_TYPES = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "time": "TI
 class DuckDBTables:
     """The tables of one tenant, on a cursor of their own: a connection of DuckDB is not for several threads."""
 
+    listed = 200
+
     def __init__(self, cursor: duckdb.DuckDBPyConnection, tables: dict[str, TableFiles], tenant: str) -> None:
         self._cursor, self._tables, self._tenant = cursor, tables, tenant
         self._one_at_a_time = threading.Lock()

@@ -23,6 +23,8 @@ __all__ = ["PolarsEngine", "PolarsTables"]
 class PolarsTables:
     """The tables of one tenant, scanned lazily."""
 
+    listed = 20_000
+
     def __init__(self, tables: dict[str, TableFiles], tenant: str) -> None:
         self._tables, self._tenant = tables, tenant
 

@@ -298,7 +298,7 @@ def among(ctx: Context, rows: LazyFrame, column: str, values: Sequence[str]) -> 
         return rows.head(0)
     if len(values) == 1:  # an equality lets an engine skip what cannot hold it; a list of one does not
         return rows.filter(nw.col(column) == nw.lit(values[0]))
-    if len(values) <= 200:
+    if len(values) <= ctx.tables.listed:
         return rows.filter(nw.col(column).is_in(values))
     wanted = pl.DataFrame({column: values}, schema={column: pl.String()})
     return rows.join(ctx.tables.frame(wanted), on=column, how="semi")

@@ -15,7 +15,7 @@ import polars as pl
 from ciops_nb import sync
 from ciops_nb.context import Context, Frame
 from ciops_nb.errors import BadParameter
-from ciops_nb.estate.times import TimeRange, parse_duration, parse_time, shift
+from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_time, shift
 from ciops_nb.parameters import check_count
 from ciops_nb.registry import tool
 from ciops_nb.tools.rule_data import Past, incidents_of, maintenance_of, past_of, relations_of, walks_relations
@@ -57,7 +57,8 @@ async def cep_simulate(
             that is more than 5 minutes; the answer then warns of it.
         ci: Only points and records of these: a code, codes, a frame with ci_code, or a graph. Where a rule walks
             relations all are read, and only the alerts of these are shown.
-        data_as_of: A time: the rules see only what was known by then.
+        data_as_of: A time: the last tick is there, and the rules see only what was known by then. An estate does not
+            say when its rows came in, so they are taken to have come when they happened, and the answer warns of it.
 
     Returns:
         A frame, an alert a row, by rule, active_at, ci_code and labels: rule, match (numbered within the rule),
@@ -76,7 +77,10 @@ async def cep_simulate(
     known = None if data_as_of is None else parse_time(data_as_of, tz=ctx.tz, name="data_as_of")
     rules = await sync.in_thread(read_rules, rule)
     past, codes = await _past(ctx, rules, ci, time_range)
-    found = await _alerts(ctx, rules, past, codes, data_as_of=known)
+    if known is not None:
+        past = past.known_by(known)
+        ctx.warn(f"when rows came in is not told here: those up to {format_time(known)} are taken as known by then")
+    found = await _alerts(ctx, rules, past, codes)
     ctx.notes.total = found.height
     return found.rename({"ci": "ci_code"})
 
@@ -349,15 +353,11 @@ async def _past(ctx: Context, rules: list[Rule], ci: Any, time_range: Any) -> tu
     return await past_of(ctx, rules, ids, ctx.range(time_range)), codes
 
 
-async def _alerts(
-    ctx: Context, rules: list[Rule], past: Past, codes: list[str] | None, *, data_as_of: Any = None
-) -> pl.DataFrame:
+async def _alerts(ctx: Context, rules: list[Rule], past: Past, codes: list[str] | None) -> pl.DataFrame:
     """The alerts of *rules*, those in maintenance marked."""
     from ciops_nb.cep import replay
     from ciops_nb.cep.maintenance import in_maintenance
 
-    if data_as_of is not None:  # ``replay`` takes the column that says when a row came in, which estates do not have
-        raise BadParameter("data_as_of", data_as_of, "is not supported yet by this release", "Leave it out")
     ask = functools.partial(replay, rules, **past.given())
     found = await sync.in_thread(ask)
     if codes is not None:

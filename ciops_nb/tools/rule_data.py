@@ -5,6 +5,7 @@ Which data a rule needs it says itself (``reads()``); nothing else is read.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,17 @@ class Past:
     def given(self) -> dict[str, Any]:
         """The arguments of ``replay`` beside the rules."""
         return dict(vars(self))
+
+    def known_by(self, moment: datetime) -> Past:
+        """Up to *moment*, without what happened later."""
+        if moment < self.start:
+            raise BadParameter(
+                "data_as_of", moment, "is before the first tick", "Give a later time, or an earlier range"
+            )
+        metrics, events = (
+            None if frame is None else frame.filter(pl.col("ts") <= moment) for frame in (self.metrics, self.events)
+        )
+        return dataclasses.replace(self, end=min(self.end, moment), metrics=metrics, events=events)
 
 
 async def past_of(ctx: Context, rules: list[Rule], ids: list[str] | None, span: TimeRange) -> Past:

@@ -132,6 +132,16 @@ def test_the_record_holds_the_rule_and_not_the_file(tmp_path: Path) -> None:
     ).params.rule
 
 
+def test_what_was_not_known_yet_is_not_seen(tmp_path: Path) -> None:
+    with estate(tmp_path / "e", [90.0, 91.0, 10.0, 92.0], minutes=10) as ops:
+        whole = ops.cep_simulate.sync(HIGH, time_range="all")
+        early = ops.cep_simulate.sync(HIGH, time_range="all", data_as_of=hours(10 / 60))
+
+    assert whole["ended_at"].to_list() == [hours(20 / 60), None]
+    assert early["ended_at"].to_list() == [None]
+    assert any("2026-03-01T00:10:00Z are taken as known by then" in text for text in ciops.provenance(early).warnings)
+
+
 @pytest.mark.parametrize(
     ("ask_wrong", "error", "says"),
     [
@@ -142,7 +152,8 @@ def test_the_record_holds_the_rule_and_not_the_file(tmp_path: Path) -> None:
         (lambda ops: ops.cep_simulate.sync("nowhere.yaml"), "BadRule", "cannot be read"),
         (lambda ops: ops.cep_simulate.sync(HIGH, ci="srv-3"), "ItemNotFound", "'srv-1'"),
         (lambda ops: ops.cep_simulate.sync(HIGH, time_range="yesterday"), "BadTimeRange", "last_24h"),
-        (lambda ops: ops.cep_simulate.sync(HIGH, data_as_of="2026-03-01"), "BadParameter", "not supported yet"),
+        (lambda ops: ops.cep_simulate.sync(HIGH, data_as_of="soon"), "BadTimeRange", "data_as_of"),
+        (lambda ops: ops.cep_simulate.sync(HIGH, data_as_of="2020-01-01"), "BadParameter", "before the first tick"),
     ],
 )  # fmt: skip
 def test_bad_questions_are_named(tmp_path: Path, ask_wrong: Any, error: str, says: str) -> None:

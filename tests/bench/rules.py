@@ -36,6 +36,7 @@ CIS, SAMPLES, TICKS = 50, 20_160, 10_080  # a week: a sample each half minute, a
 END = START + timedelta(minutes=TICKS - 1)
 THRESHOLD = {"id": "high", "when": {"metric": "cpu", "op": ">", "value": 80}, "for": "5m"}
 AVERAGE = {"id": "high", "when": {"metric": "cpu", "agg": "avg", "over": "5m", "op": ">", "value": 75}, "for": "5m"}
+SEQUENCE = {"sequence": {"steps": [{"type": "deploy"}, {"type": "error"}], "within": "5m", "by": "ci"}}
 TURNS = 7
 
 
@@ -51,6 +52,20 @@ def samples() -> pl.DataFrame:
             "value": value.ravel(),
         }
     ).with_columns(metric=pl.lit("cpu"))
+
+
+def occurrences() -> pl.DataFrame:
+    """A million events of 1,000 CIs in a week, of five types."""
+    draw = np.random.default_rng(2)
+    week = int(timedelta(weeks=1) / timedelta(microseconds=1))
+    return pl.DataFrame(
+        {
+            "ts": pl.Series(np.sort(draw.integers(0, week, 1_000_000))).cast(pl.Duration("us")) + START,
+            "seq": np.arange(1_000_000),
+            "ci": np.array([f"srv-{number:03d}" for number in range(1000)])[draw.integers(0, 1000, 1_000_000)],
+            "type": np.array(["deploy", "error", "ok", "login", "backup"])[draw.integers(0, 5, 1_000_000)],
+        }
+    )
 
 
 def best(ask: Callable[[], Any], turns: int = TURNS) -> float:
@@ -73,11 +88,18 @@ def lines() -> list[str]:
     )  # fmt: skip
     given: dict[str, Any] = {"metrics": metrics, "start": START, "end": END}
     grid = {"values": np.linspace(50, 95, 30).tolist(), "holds": [f"{n}m" for n in range(1, 31)]}
+    events = occurrences()
     asked = [
-        ("replay, a threshold", 100, lambda: replay(THRESHOLD, **given), TURNS),
-        ("replay, the average of 5 minutes", 150, lambda: replay(AVERAGE, **given), TURNS),
+        ("replay, a threshold, 1.0 M samples", 100, lambda: replay(THRESHOLD, **given), TURNS),
+        ("replay, the average of 5 minutes, 1.0 M samples", 150, lambda: replay(AVERAGE, **given), TURNS),
         (
-            "sweep, 30 thresholds x 30 durations",
+            "replay, a sequence of two, 1.0 M events",
+            1000,
+            lambda: replay(SEQUENCE, events=events, start=START, end=END),
+            3,
+        ),
+        (
+            "sweep, 30 thresholds x 30 durations, 1.0 M samples",
             5000,
             lambda: sweep(THRESHOLD, incidents=incidents, **grid, **given),
             3,
@@ -86,7 +108,7 @@ def lines() -> list[str]:
     rows = []
     for name, goal, ask, turns in asked:
         took = best(ask, turns)
-        rows.append(f"| {name}, 1.0 M samples | {took:.0f} | | | {goal} ms | {'yes' if took <= goal else 'no'} |")
+        rows.append(f"| {name} | {took:.0f} | | | {goal} ms | {'yes' if took <= goal else 'no'} |")
     return rows
 
 

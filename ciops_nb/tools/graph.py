@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +105,7 @@ async def _at(ctx: Context, moment: datetime, seen: _Seen) -> tuple[Snapshot, pl
     """
 
     async def whole() -> tuple[Topology, pl.DataFrame]:
-        cis, relations = await asyncio.gather(versions(ctx), ctx.run(ctx.tables.table("relation")))
+        cis, relations = await sync.together(versions(ctx), ctx.run(ctx.tables.table("relation")))
         return await sync.in_thread(Topology.build, cis, relations, ctx.manifest.relation_types), cis
 
     async def part() -> tuple[Topology, pl.DataFrame]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from ciops_nb import sync
 from ciops_nb.context import Context, Frame
 from ciops_nb.engines.protocol import LazyFrame
 from ciops_nb.errors import BadParameter
@@ -79,7 +79,7 @@ async def history_recent(
         known.append(kind)
     # All are written before any is asked: one that is asked may keep others from being written on its connection.
     queries = [ctx.run(_records(ctx, kind, ids, span)) for kind in known]
-    parts = [_shape(rows, kind) for rows, kind in zip(await asyncio.gather(*queries), known, strict=True)]
+    parts = [_shape(rows, kind) for rows, kind in zip(await sync.together(*queries), known, strict=True)]
     schema = {name: DTYPES[kind] for name, kind in _COLUMNS.items()}
     rows = (
         pl.concat(parts)

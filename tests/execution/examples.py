@@ -10,7 +10,11 @@ from tests.worlds import Rows, hours, write_world
 RULE = {"id": "busy", "when": {"metric": "cpu", "op": ">", "value": 50}}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "cep_compare": {"old_rule": RULE, "new_rule": {**RULE, "for": "1h"}, "time_range": "all"},
+    "cep_explain": {"rule": RULE, "time_range": "all"},
+    "cep_inject": {"rule": RULE, "ci": "app-1", "fault": {"cpu": {"add": 90}}, "at": hours(1), "lasting": "1h"},
     "cep_simulate": {"rule": RULE, "time_range": "all"},
+    "cep_sweep": {"rule": RULE, "time_range": "all", "value": [40, 60], "hold": ["0s", "1h"]},
     "ci_aggregate": {"by": ["ci_type", "owner"], "measures": ["count", "max:criticality"]},
     "ci_get": {"ci_id": ["id-db-1", "id-app-1"]},
     "ci_get_by_code": {"ci_code": ["app-1", "srv-1"]},

@@ -78,7 +78,7 @@ show()
     (cell,) = (span for span in theirs if span["scope"] == "notebook")
     exported = {span["attributes"]["ciops.span_id"]: span for span in theirs if span["scope"] == "ciops_nb"}
 
-    assert 30 < len(ours) == len(exported) == len(theirs) - 1
+    assert 15 < len(ours) == len(exported) == len(theirs) - 1
     for span in ours:
         other = exported[span["id"]]
         above = cell if span["parent"] is None else exported[span["parent"]]

@@ -299,7 +299,8 @@ def test_an_answer_during_which_the_data_changed_says_so_and_is_not_kept(
     engine = FaultyEngine(tmp_path / "live")
     with session(engine) as ops:
         ops.metric_list.sync()
-        engine.plan = touching(tmp_path / "live/event.parquet")
+        # Not a file that is being read: its pages would be those of another one than its footer.
+        engine.plan = touching(tmp_path / "live/metric_def.parquet")
         found = ops.history_recent.sync(time_range="all")
         assert "the data changed while this was answered" in str(ciops.provenance(found).warnings)
         engine.recover()
@@ -314,7 +315,7 @@ def touching(path: Path) -> Callable[[int], None]:
     def plan(number: int) -> None:
         frame = pl.read_parquet(path)
         beside = path.with_suffix(f".part{number}")  # renamed when it is whole, as every writer of estates does
-        frame.with_columns(pl.col("title") + "!").write_parquet(beside)
+        frame.with_columns(pl.col("unit") + "!").write_parquet(beside)
         beside.replace(path)
 
     return plan

@@ -106,6 +106,12 @@ def _rule(raw: Any, number: int, place: _Place) -> Rule:
         return raw if raw.id is not None else raw.model_copy(update={"id": f"rule-{number}"})
     if not isinstance(raw, Mapping):
         raise BadRule(str(place), f"a {type(raw).__name__} is not a rule", "Write a mapping with 'when'")
+    foreign = next((word for word in ("groups", "alert", "record", "detection") if word in raw), None)
+    if foreign is not None and not any(kind in raw for kind in Rule.SAYS):
+        other = "sigma" if foreign == "detection" else "prometheus"
+        raise BadRule(
+            str(place), f"is a rule of {other.capitalize()}, by its {foreign!r}", f"Use ciops.cep.load(..., {other!r})"
+        )
     name = raw.get("id")
     if isinstance(name, str):
         place = _Place(f"{place.words} {name[:_LONGEST]!r}", place.path, place.lines)

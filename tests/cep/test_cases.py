@@ -122,6 +122,10 @@ def test_what_alerts_have_in_common_is_what_sql_says_in_its_order() -> None:
     assert ["disk1", "db", "san", "api", "cache"] == found["ci"].to_list()
 
 
+def test_each_case_is_compared() -> None:
+    assert all("neutral_rule" in case(name) or native(name) for name in case_names())
+
+
 def test_each_case_with_a_neutral_rule_is_compared() -> None:
     compared_here = {*REPLAYED, *SEQUENCES, *NEAR, *OF_EVENTS}
 

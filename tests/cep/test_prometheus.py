@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ciops_nb.cep import load
 from ciops_nb.cep.prometheus import read
 from ciops_nb.cep.templates import expanded
 from ciops_nb.cep.yamltext import parsed
@@ -251,3 +252,16 @@ def test_other_templates_in_labels_are_refused_by_name(text: str, told: str) -> 
 
     assert "line 4, group 'g', rule 1 'a', labels.x" == raised.value.where
     assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("groups:\n- name: g\n  rules: []\n", "prometheus"),
+        ("- alert: a\n  expr: up\n", "prometheus"),
+        ("title: a\ndetection: {selection: {type: x}, condition: selection}\n", "sigma"),
+    ],
+)
+def test_rules_of_others_are_known_by_their_words(text: str, other: str) -> None:
+    with pytest.raises(BadRule, match=rf"is a rule of {other.capitalize()}.*Use ciops.cep.load\(..., '{other}'\)"):
+        load(text)

@@ -438,10 +438,12 @@ def in_matrix(value: Floats, low: Ints, high: Ints, function: Any) -> Floats:
 def _variance(rows: Floats, held: Bools) -> Floats:
     """The variance of each row as a whole population, as ``stdvar_over_time``."""
     count = held.sum(axis=1)
-    apart = np.where(held, rows - rows[:, :1], 0.0)  # from the first value: equal values deviate by nothing
-    mean = apart.sum(axis=1) / count
-    squares: Floats = np.where(held, apart - mean[:, None], 0.0) ** 2
-    found: Floats = squares.sum(axis=1) / count
+    starts = np.cumsum(count) - count
+    apart = (rows - rows[:, :1])[held]  # from the first value: equal values deviate by nothing
+    # Added up without what fills the rows: numpy adds in an order that depends on how long a row is.
+    mean = np.add.reduceat(apart, starts) / count
+    squares: Floats = (apart - np.repeat(mean, count)) ** 2
+    found: Floats = np.add.reduceat(squares, starts) / count
     return found
 
 

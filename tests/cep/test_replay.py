@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -249,6 +250,21 @@ def test_the_mean_of_equal_values_is_not_above_that_value(value: float) -> None:
     found = replay({"when": when}, metrics=frame({"a": spiked}), start=seconds(600), end=seconds(3000))
 
     assert 0 == found.height
+
+
+@pytest.mark.parametrize("agg", ["avg", "sum", "stddev"])
+def test_what_lies_outside_of_a_window_does_not_change_its_last_bit(agg: str) -> None:
+    draw = random.Random(3)
+    sparse = [(at, draw.gauss(50, 10), False) for at in sorted(draw.sample(range(3600), 40))]
+    dense = [(at, draw.gauss(50, 10), False) for at in range(3600)]
+    when = {"metric": "cpu", "agg": agg, "over": "47m", "op": ">", "value": 0}
+
+    def values(series: dict[str, list[Sample]], tick: int) -> list[float]:
+        found = replay({"when": when}, metrics=frame(series), start=seconds(tick), end=seconds(tick))
+        return found.filter(ci="a")["value"].to_list()
+
+    for tick in range(600, 3600, 120):
+        assert values({"a": sparse}, tick) == values({"a": sparse, "b": dense}, tick)
 
 
 def test_the_mean_over_series_of_equal_values_is_that_value() -> None:

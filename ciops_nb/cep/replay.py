@@ -108,7 +108,7 @@ def replay(
             arrivals=columns,
         )
         for place, rule, world in stage.judged(read):
-            found.setdefault(place, []).append(_found(rule, world))
+            found.setdefault(place, []).append(stage.found(place, rule, world))
     shown = [
         stage.hushed(read[place], place, _numbered(read[place], frames)) for place, frames in sorted(found.items())
     ]
@@ -162,6 +162,7 @@ class Stage:
     step: timedelta
     fired: dict[str, Fired] = field(default_factory=dict)
     arrived: Mapping[str, Store] = field(default_factory=dict)  # by the column that says when samples came in
+    known: dict[int, pl.DataFrame] = field(default_factory=dict)  # what rules found that others name, by their places
 
     def world(self, rule: Rule, place: int = 0) -> World:
         """What *rule* is judged by, as the one at *place*."""
@@ -193,14 +194,19 @@ class Stage:
             rule = rules[place]
             world = self.world(rule, place)
             if rule.record is None:
-                yield place, rule, world
                 if rule.id in named:
-                    self.fired[rule.id] = Fired.of([(rule, replayed(rule, world))])
+                    self.known[place] = _found(rule, world)
+                    self.fired[rule.id] = Fired.of([(rule, _numbered(rule, [self.known[place]]))])
+                yield place, rule, world
             else:
                 assert rule.when is not None
                 kept = recorded(rule, distinct(rule.when.part(world)), world.grid)
                 for store in (self.store, *self.arrived.values()):
                     store.record(kept, place)
+
+    def found(self, place: int, rule: Rule, world: World) -> pl.DataFrame:
+        """What the rule at *place* finds, which ``judged`` has looked at already where others name it."""
+        return self.known[place] if place in self.known else _found(rule, world)
 
     def hushed(self, rule: Rule, place: int, found: pl.DataFrame) -> pl.DataFrame:
         """What *rule* has *found*, once all rules are judged, with what hushed its alerts."""

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from ciops_nb.cep import hysteresis, load, parts, replay
+from ciops_nb.cep.conditions import Metric
 from ciops_nb.errors import BadRule
 from tests.cep.test_replay import COMPARE, T0, same, seconds, slow_states
 from tests.cep.test_topology import CPU, ERR, fast, near, random_near, since, steady, told
@@ -230,3 +231,22 @@ def test_a_rule_that_inhibits_is_written_back_as_it_was_read() -> None:
 
     assert [read] == load(read.plain())
     assert "site" in str(read)
+
+
+@pytest.mark.parametrize(
+    ("rules", "times"),
+    [
+        ([{"id": "a", "when": {"rule": "b"}}, {"id": "b", "when": CPU}, {"id": "c", "when": {"rule": "b"}}], 1),
+        ([{"id": "a", "when": CPU, "inhibit": [{"rule": "b"}]}, {"id": "b", "when": CPU}], 2),
+        ([{"id": "a", "when": {"share": {"of": CPU, "is": "upstream"}, "op": ">", "value": 0}}], 1),
+    ],
+)
+def test_a_condition_is_made_once(rules: list[dict[str, Any]], times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Metric] = []
+    part = Metric.part
+    monkeypatch.setattr(Metric, "part", lambda self, world: made.append(self) or part(self, world))  # type: ignore[func-returns-value]
+    walk = Walk(steady("cpu", {"x": 99.0, "y": 1.0}), [("x", "y", "calls", None, None)])
+
+    replay(rules, metrics=walk.metrics(), relations=walk.related(), start=T0, end=seconds(600))
+
+    assert times == len(made)

@@ -141,13 +141,13 @@ class Group(Piece):
             yield Read("relation", back=timedelta(0))
         yield from self.of.reads()
 
-    def counted(self, world: World, where: str, base: Part | None) -> Part:
-        """How many, or which share of *base* (of the CIs near) where *base* is given."""
+    def counted(self, world: World, where: str, *, share: bool) -> Part:
+        """How many, or which *share* of those that have a value (of the CIs near)."""
         inner = self.of.part(world)
         if self.is_ is None:
-            return _InGroups(inner, base, self.by or (), self.each)
+            return _InGroups(inner, _values(self.of, world) if share else None, self.by or (), self.each)
         world.relations.check(self.relations or (), f"{where}, relations")
-        return _Around(inner, world.relations, world.grid, self.is_, self.hops, self.relations, share=base is not None)
+        return _Around(inner, world.relations, world.grid, self.is_, self.hops, self.relations, share=share)
 
 
 class CountOf(Comparison):
@@ -171,7 +171,7 @@ class CountOf(Comparison):
         yield from self.compared_with()
 
     def part(self, world: World) -> Part:
-        return self.compared(self.count_of.counted(world, "count_of", None), world)
+        return self.compared(self.count_of.counted(world, "count_of", share=False), world)
 
 
 class Share(Comparison):
@@ -199,8 +199,7 @@ class Share(Comparison):
         yield from self.compared_with()
 
     def part(self, world: World) -> Part:
-        base = _values(self.share.of, world) if self.share.is_ is None else self.share.of.part(world)
-        return self.compared(self.share.counted(world, "share", base), world)
+        return self.compared(self.share.counted(world, "share", share=True), world)
 
 
 def _is_of_metrics(condition: Condition) -> bool:

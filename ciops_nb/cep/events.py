@@ -59,6 +59,9 @@ class Events:
         """The values of the fields *by* as text."""
         for name in by:
             self.check(name, "by")
+            dtype = self.frame.schema[name]
+            if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
+                raise BadRule(f"by, {name!r}", f"holds {dtype}", "Name a field of texts or numbers")
         return self.frame.select(pl.col(name).cast(pl.String).replace("", None).alias(name) for name in by)
 
     def keyed(self, by: Sequence[str]) -> tuple[Ints, tuple[Labels, ...]]:

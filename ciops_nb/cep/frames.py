@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from datetime import tzinfo
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ import polars as pl
 from ciops_nb.cep.events import Events
 from ciops_nb.cep.samples import NEVER, Ints, Labels, Samples
 from ciops_nb.errors import BadParameter, BadRule
+from ciops_nb.estate.times import micros
 
 __all__ = ["arrived", "event_rows", "measured", "metric_rows", "moments", "relation_rows"]
 
 _NOT_LABELS = ("ts", "metric", "value", "stale")
+_FIRST, _LAST = micros(datetime.min.replace(tzinfo=UTC)), micros(datetime.max.replace(tzinfo=UTC))
 _NUMBER = "metric"  # the column that numbers the series of one metric: any name of a label could be there too
 
 
@@ -27,12 +29,34 @@ def _frame(given: Any, name: str, needed: tuple[str, ...], hint: str) -> pl.Data
     if not isinstance(given, pl.DataFrame):
         if not hasattr(given, "columns"):
             raise BadParameter(name, type(given).__name__, "is not a frame", hint)
-        given = pl.from_pandas(given)
+        given = _of_pandas(given, name)
     assert isinstance(given, pl.DataFrame)
     missing = [column for column in needed if column not in given.columns]
     if missing:
         raise BadParameter(name, given.columns, f"has no column {missing[0]!r}", hint)
     return given
+
+
+def _of_pandas(given: Any, name: str) -> pl.DataFrame:
+    import pyarrow as pa  # only who has pandas needs it here
+
+    try:
+        return pl.from_pandas(given)  # type: ignore[no-any-return, unused-ignore]
+    except ValueError as error:
+        twice = sorted({str(column) for column in given.columns[given.columns.duplicated()]})
+        problem = f"has two columns {twice[0]!r}" if twice else f"cannot be read: {str(error).splitlines()[0]}"
+    except (TypeError, pa.ArrowException) as error:
+        problem = f"has a column of values of several kinds: {str(error).splitlines()[0]}"
+    raise BadParameter(name, type(given).__name__, problem, "Give each column one name and one type")
+
+
+def _check_texts(rows: pl.DataFrame, names: Iterable[str], frame: str) -> None:
+    """That columns can be read as texts."""
+    for name in names:
+        dtype = rows.schema[name]
+        if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
+            hint = "Leave it out, or make it a column of texts"
+            raise BadParameter(frame, f"{name}: {dtype}", "is not a column of texts or numbers", hint)
 
 
 def metric_rows(metrics: Any, zone: tzinfo, arrivals: Sequence[str] = ()) -> pl.DataFrame:
@@ -53,6 +77,7 @@ def metric_rows(metrics: Any, zone: tzinfo, arrivals: Sequence[str] = ()) -> pl.
         raise BadParameter("metrics", f"stale: {metrics['stale'].dtype}", "is not true or false", "Make it boolean")
     times = [name for name in arrivals if name in rows.columns and name not in _NOT_LABELS]
     labels = sorted(name for name in rows.columns if name not in _NOT_LABELS and name not in times)
+    _check_texts(rows, ["metric", *labels], "metrics")
     texts = [pl.col(name).cast(pl.String) for name in labels]
     chosen = rows.select(
         pl.col("metric").cast(pl.String),
@@ -62,9 +87,11 @@ def metric_rows(metrics: Any, zone: tzinfo, arrivals: Sequence[str] = ()) -> pl.
         *(text.fill_null("") if rows[name].null_count() else text for name, text in zip(labels, texts, strict=True)),
         *(moments(rows[name], zone, "metrics").alias(_arrival(name)) for name in times),
     )
-    if not (chosen["ts"].null_count() or chosen["value"].null_count()):
-        return chosen  # to filter is to copy
-    return chosen.filter(pl.col("ts").is_not_null() & (pl.col("value").is_not_null() | pl.col("stale")))
+    if chosen["ts"].null_count() or chosen["value"].null_count():  # to filter is to copy
+        chosen = chosen.filter(pl.col("ts").is_not_null() & (pl.col("value").is_not_null() | pl.col("stale")))
+    if nameless := chosen["metric"].null_count():
+        raise BadParameter("metrics", "metric", f"is null in {nameless:,} rows", "Name the metric of each sample")
+    return chosen
 
 
 def _arrival(column: str) -> str:
@@ -78,6 +105,7 @@ def event_rows(events: Any, zone: tzinfo) -> Events:
     events = _frame(events, "events", ("ts", "ci", "type"), "Give a frame with ts, seq, ci, type and further fields")
     if "seq" not in events.columns:
         events = events.with_columns(seq=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+    _check_texts(events, ["seq", "ci", "type"], "events")
     rows = events.with_columns(
         moments(events["ts"], zone, "events").alias("ts"), pl.col("ci", "type").cast(pl.String)
     ).filter(pl.col("ts").is_not_null())
@@ -100,6 +128,7 @@ def relation_rows(relations: Any, zone: tzinfo) -> pl.DataFrame:
     if relations is None:
         return pl.DataFrame(schema={"src": pl.String(), "dst": pl.String(), "rel": pl.String(), **bounds})
     rows = _frame(relations, "relations", ("src", "dst"), "Give a frame with src (which depends on), dst and rel")
+    _check_texts(rows, [name for name in ("src", "dst", "rel") if name in rows.columns], "relations")
     rel = pl.col("rel").cast(pl.String) if "rel" in rows.columns else pl.lit(None, pl.String).alias("rel")
     times = [
         moments(rows[name], zone, "relations").alias(name) if name in rows.columns else pl.lit(None, dtype).alias(name)
@@ -122,7 +151,10 @@ def moments(column: pl.Series, zone: tzinfo, frame: str) -> pl.Series:
             if told.null_count() > column.null_count():
                 raise BadParameter(frame, name, f"has times that {zone} has twice or never", "Give times in UTC")
             column = told
-        return column.dt.epoch("us")
+        found = column.dt.epoch("us")
+        if found.is_between(_FIRST, _LAST).not_().any():
+            raise BadParameter(frame, name, "has times outside of the calendar", "Give times of years 1 to 9999")
+        return found
     if column.dtype == pl.Null:
         return column.cast(pl.Int64)
     raise BadParameter(frame, f"{name}: {column.dtype}", "is not a column of times", "Give datetimes in UTC")

@@ -211,6 +211,8 @@ def _text(value: Any, place: _Place) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise place.wrong(f"{value!r} has half of a sign", "Save it as UTF-8")
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)

@@ -23,12 +23,14 @@ from ciops_nb.cep.fields import Duration, Parts
 from ciops_nb.cep.parts import Part, Sources
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels, Samples, Seen, gather
 from ciops_nb.cep.world import World, micros_of
+from ciops_nb.errors import BadRule
 
 __all__ = ["Baseline"]
 
 Method = Literal["zscore", "iqr", "ema", "seasonal"]
 
 _ROUNDING = 1e-9
+_MOST_CELLS = 50_000_000  # series times ticks: some 17 GB
 
 
 class Baseline(Condition):
@@ -87,7 +89,11 @@ class Baseline(Condition):
     def part(self, world: World) -> Part:
         back = -(-micros_of(self._window) // world.grid.step) + 1
         grid = Grid(world.grid.start - back * world.grid.step, world.grid.step, world.grid.count + back)
-        return _Deviating(self, self.baseline.selected(dataclasses.replace(world, grid=grid)), grid, back)
+        inner = self.baseline.selected(dataclasses.replace(world, grid=grid))
+        if grid.count * max(1, len(inner.labels)) > _MOST_CELLS:
+            problem = f"looks at {grid.count:,} ticks of {len(inner.labels):,} series, more than fit into memory"
+            raise BadRule("baseline", problem, "Ask for a shorter window or range, longer steps or fewer series")
+        return _Deviating(self, inner, grid, back)
 
     def usual(self, values: Floats, grid: Grid) -> _Usual:
         """What was usual before each tick; *values* are NaN where there is none."""

@@ -72,7 +72,8 @@ async def past_of(ctx: Context, rules: list[Rule], ids: list[str] | None, span: 
     for metric in used:
         await definition_of(ctx, metric)
     if None in named:
-        used = sorted((await ctx.run(ctx.tables.table("metric").select("metric").unique()))["metric"])
+        every = await ctx.run(ctx.tables.table("metric").select("metric").unique())
+        used = sorted({*used, *every["metric"]})
     lookback = dict.fromkeys(used, LOOKBACK)
     metrics = events = relations = None
     if named:

@@ -158,7 +158,7 @@ def test_each_word_of_the_language_is_tried() -> None:
         assert load(copy.deepcopy(rules))
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=1000, deadline=None, derandomize=True)
 @given(mutated(), st.integers(0, 50), st.sampled_from(["20m", "0m"]))
 def test_any_rule_is_replayed_or_refused(rules: Any, seed: int, length: str) -> None:
     with contextlib.suppress(CiopsError):
@@ -167,7 +167,7 @@ def test_any_rule_is_replayed_or_refused(rules: Any, seed: int, length: str) -> 
         replay(read, **frames(seed), start=START, end=END if length == "20m" else START, every="1m")
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(mutated(), st.sampled_from(["yaml", "prometheus"]), st.integers(0, 400), st.text(max_size=3))
 def test_any_text_is_read_or_refused(rules: Any, format: str, at: int, put: str) -> None:  # noqa: A002
     with contextlib.suppress(yaml.YAMLError, UnicodeError):
@@ -185,7 +185,7 @@ PROMETHEUS: Any = {
 }  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_rule_file_of_prometheus_is_replayed_or_refused(data: st.DataObject) -> None:
     rules = copy.deepcopy(PROMETHEUS)

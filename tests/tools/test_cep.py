@@ -109,6 +109,25 @@ def test_points_before_the_first_tick_are_seen_by_it(tmp_path: Path) -> None:
     assert [(hours(0.5), hours(40 / 60))] == found.select("active_at", "ended_at").rows()
 
 
+@pytest.mark.parametrize(
+    ("expr", "seen"),
+    [
+        ("max_over_time(cpu[2h:1m]) > 50", True),  # its first tick looks back as well
+        ("max_over_time(cpu[1h:1m]) > 50", False),
+        ("max_over_time(max_over_time(cpu[1h:1m])[1h:1m]) > 50", True),
+        ("max_over_time(cpu[1h:1m] offset 1h) > 50", True),
+        ("cpu @ 1772323200 > 50", True),  # the very first point
+        ("cpu @ 1772323800 > 50", False),
+    ],
+)
+def test_points_that_an_expression_sees_far_from_its_tick_are_there(tmp_path: Path, expr: str, seen: bool) -> None:
+    at = hours(2 + 4 / 60)
+    with estate(tmp_path / "e", [90.0]) as ops:
+        found = ops.cep_simulate.sync({"when": {"promql": expr}}, time_range=(at, at + timedelta(seconds=1)))
+
+    assert [90.0] * seen == found["value"].to_list()
+
+
 def test_a_metric_without_points_is_told(tmp_path: Path) -> None:
     with estate(tmp_path / "e", [90.0]) as ops:
         other = ops.cep_simulate.sync({"when": {"metric": "mem", "op": ">", "value": 1}}, time_range="all")

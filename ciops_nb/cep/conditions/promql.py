@@ -49,11 +49,13 @@ class Promql(Condition):
 
     def reads(self) -> Iterator[Read]:
         from ciops_nb.cep.promql import needs
+        from ciops_nb.cep.promql.tree import walk
 
+        # ``@`` names a moment of its own, wherever the ticks are.
+        pinned = any(isinstance(getattr(node, "at", None), int) for node in walk(self.expr.root))
         # Seen from a tick at 0 with no look-back, so that what is before it is how far back.
         for need in needs(self.expr, Grid(0, 1, 1), lambda metric: timedelta(0)):
             back, ahead = timedelta(microseconds=-need.start), timedelta(microseconds=need.end)
-            pinned = max(abs(back), abs(ahead)) > EVER  # by ``@``: a moment of its own, wherever the ticks are
             yield Read(
                 "metric", need.metric, None, EVER if pinned else back, EVER if pinned else max(ahead, timedelta(0))
             )

@@ -92,10 +92,11 @@ def found_rows(
 ) -> pl.DataFrame:
     """Rows of FOUND; times are microseconds since 1970, and what is None is null."""
     count = len(labels)
+    texts = {key: label_text(one) for key, one in {id(one): one for one in labels}.items()}  # alerts share their labels
     return pl.DataFrame(
         {
             "ci": pl.Series(ci, dtype=pl.String),
-            "labels": pl.Series([label_text(one) for one in labels], dtype=pl.String),
+            "labels": pl.Series([texts[id(one)] for one in labels], dtype=pl.String),
             "status": pl.Series([status] * count if isinstance(status, str) else status, dtype=pl.String),
             "active_at": moments_column(active),
             "fired_at": moments_column(fired),

@@ -7,6 +7,7 @@ ticks at a time, which bounds memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,11 +80,15 @@ class Selected:
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         return gather(self._seen, self._agg, ticks)
 
+    @cached_property
+    def _owners(self) -> list[str | None]:
+        return [dict(labels).get("ci") for labels in self.labels]
+
     def sources(self, series: Ints, ticks: Ints) -> Sources:
-        samples = self._seen.samples
+        samples, owners = self._seen.samples, self._owners
         newest = self._seen.bounds(series, ticks)[1] - 1
         return [
-            [{"metric": samples.metric, "ts": ts, "value": value, "ci_code": dict(self.labels[row]).get("ci")}]
+            [{"metric": samples.metric, "ts": ts, "value": value, "ci_code": owners[row]}]
             for row, ts, value in zip(
                 series.tolist(), samples.ts[newest].tolist(), samples.value[newest].tolist(), strict=True
             )

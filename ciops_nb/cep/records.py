@@ -18,7 +18,7 @@ import polars as pl
 from ciops_nb.cep.answer import EVIDENCE, FOUND, label_text, moments_column, owner
 from ciops_nb.cep.events import Events
 from ciops_nb.cep.parts import Sources
-from ciops_nb.cep.samples import NEVER, Bools, Ints, Labels, Samples
+from ciops_nb.cep.samples import NEVER, Bools, Ints, Labels, Samples, unique
 
 __all__ = ["Latest", "Records", "Spans", "found_rows", "members", "merged", "of_events", "of_samples", "pairs_of"]
 
@@ -120,7 +120,7 @@ def of_samples(samples: Samples, by: Sequence[str]) -> Records:
 
 
 def _records(labels: tuple[Labels, ...], key: Ints, ts: Ints, known: Ints, told: pl.DataFrame, place: Ints) -> Records:
-    used = np.unique(key) if labels != ((),) else np.zeros(1, dtype=np.int64)
+    used = unique(key) if labels != ((),) else np.zeros(1, dtype=np.int64)
     order = np.lexsort((np.arange(len(key)), ts, key))
     return Records(
         tuple(labels[number] for number in used.tolist()),
@@ -143,8 +143,7 @@ class _Codes:
         if (
             int(key.max(initial=0)) + 2
         ) * self._width >= NEVER:  # too wide for one number: count times, and not their units
-            ordered = np.sort(np.concatenate(times))
-            self._ranks = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+            self._ranks = unique(np.concatenate(times))
             self._width = len(self._ranks) + 1
 
     def of(self, key: Ints, times: Ints) -> Ints:

@@ -19,7 +19,7 @@ import polars as pl
 
 __all__ = [
     "NEVER", "Bools", "Floats", "Grid", "Ints", "Labels", "Samples", "Seen", "aggregate", "gather", "in_matrix",
-    "quantiles",
+    "quantiles", "unique",
 ]  # fmt: skip
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -310,6 +310,12 @@ class _Lines:
             np.where(odd, np.nan, np.where(level, 0.0, slope)),
             np.where(odd, np.nan, np.where(level, value[low], height)),
         )
+
+
+def unique(values: Ints) -> Ints:
+    """As ``np.unique``, which in numpy 2.4 takes ten times as long for a million different numbers."""
+    ordered = np.sort(values)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def _counted(flags: Bools) -> Ints:

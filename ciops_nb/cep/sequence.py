@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ciops_nb.cep.samples import Bools, Ints
+from ciops_nb.cep.samples import Bools, Ints, unique
 
 __all__ = ["After", "Matches", "Order", "Pattern", "Step", "first_after_each", "match", "pairs"]
 
@@ -466,7 +466,7 @@ class _Search:
         return np.array(places, dtype=np.int64), np.array(sizes, dtype=np.int64).reshape(-1, steps)
 
     def _firsts(self) -> Ints:
-        return np.unique(np.concatenate([self._rows.hits[move.step] for move in self._entry if move is not None]))
+        return unique(np.concatenate([self._rows.hits[move.step] for move in self._entry if move is not None]))
 
     def _after(self, found: list[tuple[int, int]]) -> int:
         if self._pattern.after == "skip_to_next":

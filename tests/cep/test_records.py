@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ciops_nb.cep.records import Latest, Spans, members, merged
-from ciops_nb.cep.samples import NEVER
+from ciops_nb.cep.samples import NEVER, unique
 
 WIDE = [10, 10**15, 10**18]
 """How far apart times lie; keys and times of the last do not fit into one number."""
@@ -61,3 +61,11 @@ def test_members_are_what_is_in_each_range() -> None:
     row, of = members(np.array([3, 5, 0]), np.array([5, 5, 2]))
 
     assert ([0, 0, 2, 2], [3, 4, 0, 1]) == (row.tolist(), of.tolist())
+
+
+@pytest.mark.parametrize("most", [1, 5, 10**12])
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_unique_is_that_of_numpy(count: int, most: int) -> None:
+    values = np.random.default_rng(count).integers(-most, most, count)
+
+    assert np.unique(values).tolist() == unique(values).tolist()

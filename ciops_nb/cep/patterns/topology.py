@@ -21,7 +21,7 @@ from ciops_nb.cep.conditions.topology import Hops
 from ciops_nb.cep.fields import Duration, Names, Parts
 from ciops_nb.cep.patterns.base import Pattern
 from ciops_nb.cep.relations import OPPOSITE, Direction
-from ciops_nb.cep.samples import Bools, Ints
+from ciops_nb.cep.samples import Bools, Ints, unique
 from ciops_nb.cep.world import World, micros_of
 from ciops_nb.errors import BadParameter, BadRule
 from ciops_nb.estate.times import micros, parse_time
@@ -141,7 +141,7 @@ class NearPairs(Pattern):
         """Rows of the later event, of the earlier one (*strict*: truly earlier), and hops."""
         late, early = _Placed(world, later, "near"), _Placed(world, earlier, "near")
         late.kept((late.ts >= world.start) & (late.ts <= world.end))
-        moments = np.unique(early.ts)
+        moments = unique(early.ts)
         width = len(moments) + 1
         # A number for each CI and moment, in which the events of a CI in a stretch of time lie side by side.
         keys = early.ci * width + np.searchsorted(moments, early.ts)
@@ -355,7 +355,7 @@ class _Shared:
         begins = np.flatnonzero((change > 0) & (there == least))
         ends = np.flatnonzero((change < 0) & (there == least - 1))
         of, fired, ended = up[begins], at[begins], at[ends]
-        moments = np.unique(self._ts)
+        moments = unique(self._ts)
         width = len(moments) + 1
         keys = self._up * width + np.searchsorted(moments, self._ts)
         low = np.searchsorted(keys, of * width + np.searchsorted(moments, fired - within))

@@ -54,6 +54,7 @@ RULES: list[Any] = [
     {"sequence": {"steps": [{"type": "deploy", "min": 1, "max": 3}, {"not": {"type": "error"}}, HIGH], "by": "ci",
                   "within": "10m", "start": "earliest", "after": "skip_to_next", "until": {"type": "stop"}}},
     {"schedule": {"cron": "*/5 9 * * mon", "tz": "Europe/Berlin"}, "end": "2026-03-02T00:10:00Z"},
+    {"event": {"type": "deploy", "any_of": [{"where": {"v": [">", 1]}}], "none_of": [{"type": "error"}]}},
     {"near": {"a": {"type": "error"}, "b": {"type": "deploy"}, "b_is": "upstream", "max_hops": 2, "within": "5m"}},
     {"common_upstream": {"of": {"type": "error"}, "within": "10m", "min_cis": 2}, "labels": {"team": "net"}},
 ]  # fmt: skip

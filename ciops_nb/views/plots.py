@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import polars as pl
 
+from ciops_nb.views import rule_plots
 from ciops_nb.views.layout import focus_of, impact_of, layered, layers, reached
+from ciops_nb.views.marks import DASHES, KINDS, Mark, kind_look, marks_of, thinned, value_axis, with_gaps
+from ciops_nb.views.rule_plots import comparison, replay_timeline, sweep_map
 from ciops_nb.views.sheet import (
     EM,
     WIDTH,
@@ -42,13 +45,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EMPTY", "movers", "series", "timeline", "to_svg", "topology"]
+__all__ = [
+    "EMPTY", "comparison", "movers", "replay_timeline", "series", "sweep_map", "timeline", "to_svg", "topology",
+]  # fmt: skip
 
 EMPTY = {
     "topology": "No configuration items to draw.",
     "timeline": "No events, changes, maintenance or incidents in this range.",
     "series": "No points of these metrics in this range.",
     "movers": "No metric moved.",
+    **rule_plots.EMPTY,
 }
 
 Place: TypeAlias = tuple[float, float]
@@ -62,7 +68,6 @@ _SMALL = 6.2  # points of the second line of a card
 _FEW = 40  # edges up to which none need stand back
 _SHAPES = {"SYSTEM": "h", "SW": "o", "HW": "s"}
 _MORE_SHAPES = ("^", "D", "p", "v", "P", "*", "X", "8")
-_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 1.2)), (0, (8, 2)))
 _RELATIONS = {
     "DEPENDS_ON": ("blue", 0),
     "RUNS_ON": ("green", 1),
@@ -162,8 +167,8 @@ class _Topology:
                 colour = getattr(self.colours, role)
             else:
                 place = others.index(name)
-                colour, dash = self.colours.hues()[place % 6], (place + 1) % len(_DASHES)
-            looks[name] = (colour, _DASHES[dash], impacts[name] in ("target_to_source", "source_to_target"))
+                colour, dash = self.colours.hues()[place % 6], (place + 1) % len(DASHES)
+            looks[name] = (colour, DASHES[dash], impacts[name] in ("target_to_source", "source_to_target"))
         return looks
 
     def _edges(self) -> list[tuple[str, str, dict[str, Any]]]:
@@ -465,71 +470,7 @@ def _arrow_head(end: Place, way: Place, size: float) -> list[Place]:
 
 # --- timeline -------------------------------------------------------------------------------------------------------
 
-_KINDS = {
-    "incident": ("*", "vermillion", 1.7),
-    "change": ("D", "purple", 0.8),
-    "maintenance": ("s", "green", 0.9),
-    "event": ("o", "orange", 0.8),
-}
 _KIND_ROWS = 8
-_HISTORY = {
-    "start_at": True, "end_at": False, "kind": True, "type": False, "ci_code": False, "severity": False, "title": False,
-    "record_id": False,
-}  # fmt: skip
-
-
-@dataclass
-class _Mark:
-    """One record of history in a picture: where it starts and ends, and what it is called."""
-
-    kind: str
-    code: str
-    start: datetime
-    end: datetime | None
-    severity: int | None
-    title: str
-    row: int = 0
-    label: str = ""
-    leftward: bool = False
-    over: bool = False
-
-    @property
-    def open(self) -> bool:
-        return self.kind == "incident" and self.end is None
-
-    @property
-    def weight(self) -> int:
-        """How much it matters: an incident or a change is something to see, an event by its severity."""
-        return {"incident": 9, "change": 7, "maintenance": 6}.get(self.kind, self.severity or 0)
-
-    @property
-    def minor(self) -> bool:
-        return self.kind == "event" and (self.severity or 0) < 4
-
-    def name(self) -> str:
-        grade = f"S{self.severity} " if self.severity else ""
-        return shorten(f"{grade}{' · '.join(text for text in (self.code, self.title) if text)}", 52)
-
-
-def _marks(history: Any, name: str = "history") -> list[_Mark]:
-    rows = (
-        rows_of(history, _HISTORY, name)
-        .filter(pl.col("start_at").is_not_null())
-        .sort("start_at", "kind", "record_id", "ci_code")
-    )
-    return [
-        _Mark(
-            str(r["kind"]), visible(r["ci_code"] or ""), r["start_at"], r["end_at"],
-            None if r["severity"] is None else int(r["severity"]),
-            visible(r["title"] or r["type"] or r["record_id"] or ""),
-        )
-        for r in rows.iter_rows(named=True)
-    ]  # fmt: skip
-
-
-def _kind_look(kind: str, colours: Palette) -> tuple[str, str, float]:
-    marker, role, scale = _KINDS.get(kind, ("P", "blue", 0.9))
-    return marker, getattr(colours, role), scale
 
 
 @styled
@@ -547,12 +488,12 @@ def timeline(history: Any, *, at: Any = None, window: Any = None, theme: str = "
         BadTimeRange: *at* or an end of *window* is not a time.
     """
     colours = palette(theme)
-    marks, moment, asked = _marks(history), moment_of(at), window_of(window)
+    marks, moment, asked = marks_of(history), moment_of(at), window_of(window)
     if not marks:
         return nothing(EMPTY["timeline"], colours)
     ends = [m.end or m.start for m in marks] + ([moment] if moment else []) + list(asked or ())
     start, end = padded(min([m.start for m in marks] + list(asked or ())), max(ends))
-    kinds = [k for k in _KINDS if any(m.kind == k for m in marks)]
+    kinds = [k for k in KINDS if any(m.kind == k for m in marks)]
     kinds += sorted({m.kind for m in marks} - set(kinds))
     room = WIDTH - 1.35
     lanes = {kind: _stack([m for m in marks if m.kind == kind], start, end, room) for kind in kinds}
@@ -560,7 +501,7 @@ def timeline(history: Any, *, at: Any = None, window: Any = None, theme: str = "
     return _draw_timeline(lanes, marks, (start, end), moment, unnamed, colours)
 
 
-def _stack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> int:
+def _stack(marks: list[Mark], start: datetime, end: datetime, room: float) -> int:
     """Give the marks of one lane rows so that neither they nor their titles overlap; the number of rows.
 
     Where there are too many, the lesser ones go without a title.
@@ -576,7 +517,7 @@ def _stack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> i
     return _KIND_ROWS
 
 
-def _pack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> int:
+def _pack(marks: list[Mark], start: datetime, end: datetime, room: float) -> int:
     scale = room / ((end - start) / timedelta(days=1))
     first = in_days(start)
     taken: list[list[tuple[float, float]]] = []
@@ -602,7 +543,7 @@ def _pack(marks: list[_Mark], start: datetime, end: datetime, room: float) -> in
 
 def _draw_timeline(
     lanes: dict[str, int],
-    marks: list[_Mark],
+    marks: list[Mark],
     span: tuple[datetime, datetime],
     moment: datetime | None,
     unnamed: int,
@@ -617,7 +558,7 @@ def _draw_timeline(
     ):
         legend.add(word, marker_sample("o", face, colours.ink))
     for kind in lanes:
-        legend.add(kind, marker_sample(_kind_look(kind, colours)[0], colours.muted, colours.ink))
+        legend.add(kind, marker_sample(kind_look(kind, colours)[0], colours.muted, colours.ink))
     if any(mark.open for mark in marks):
         legend.notes.append("A dashed bar: not resolved by the end of the picture.")
     if unnamed:
@@ -674,7 +615,7 @@ def _draw_timeline(
 
 def _draw_marks(
     axes: Axes,
-    marks: list[_Mark],
+    marks: list[Mark],
     first: float,
     pitch: float,
     span: tuple[datetime, datetime],
@@ -684,7 +625,7 @@ def _draw_marks(
     scale = (WIDTH - 1.35) / (in_days(span[1]) - in_days(span[0]))
     for mark in marks:
         x, y = in_days(mark.start), first + mark.row * pitch
-        shape, colour, size = _kind_look(mark.kind, colours)
+        shape, colour, size = kind_look(mark.kind, colours)
         stop = in_days(mark.end) if mark.end else in_days(span[1]) if mark.open else x
         if stop > x:
             dashes = (0, (0.8, 0.4)) if mark.open else "-"
@@ -719,7 +660,6 @@ _PANELS = 24
 _NAMED = 9  # series of one panel up to which each is named in it
 _CROWD = 12  # records of other items beyond which they are ticks: more lines than that hide the series
 _NARROW = 0.25  # share of the axis below which the window has an axis of its own
-_POINTS = 700  # of one line: more than two per pixel column tell nothing
 _SERIES = {"ts": True, "ci_code": True, "metric": True, "series": False, "value": True}
 
 
@@ -753,7 +693,7 @@ def series(
     """
     colours = palette(theme)
     rows = rows_of(frame, _SERIES, "frame").filter(pl.col("ts").is_not_null())
-    marks = [] if history is None else _marks(history)
+    marks = [] if history is None else marks_of(history)
     moment, shaded = moment_of(at), window_of(window)
     if rows.is_empty():
         return nothing(EMPTY["series"], colours)
@@ -775,7 +715,7 @@ class _Series:
     """One picture of small multiples."""
 
     groups: list[pl.DataFrame]
-    marks: list[_Mark]
+    marks: list[Mark]
     at: datetime | None
     window: tuple[datetime, datetime] | None
     span: tuple[datetime, datetime]
@@ -830,9 +770,9 @@ class _Series:
         if self.window is not None:
             legend.add("looked into", marker_sample("s", colours.panel, colours.faint, 70))
         for kind in sorted(
-            {m.kind for m in self._inside()}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 9, k)
+            {m.kind for m in self._inside()}, key=lambda k: (list(KINDS).index(k) if k in KINDS else 9, k)
         ):
-            shape, colour, _ = _kind_look(kind, colours)
+            shape, colour, _ = kind_look(kind, colours)
             legend.add(kind, marker_sample(shape, colour, colours.ink))
         if self.usual:
             legend.notes.append(
@@ -845,7 +785,7 @@ class _Series:
             legend.notes.append(f"{shown} of {len(self.groups)} series are drawn.")
         return legend
 
-    def _inside(self) -> list[_Mark]:
+    def _inside(self) -> list[Mark]:
         start, end = self.span
         return [m for m in self.marks if m.start <= end and (m.end or m.start) >= start]
 
@@ -898,33 +838,25 @@ class _Series:
             axes.axvline(in_days(self.at), color=colours.ink, linewidth=1.4, zorder=4)
 
     def _dress(self, axes: Axes, group: pl.DataFrame) -> None:
-        from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-        axes.grid(visible=True, axis="y", color=self.colours.faint, linewidth=0.5)
-        axes.set_axisbelow(True)
         values = group["value"].cast(pl.Float64)
         known = values.filter(values.is_finite()).to_numpy()
         if self.usual and len(known):
             low, high = float(known.min()), float(known.max())
             room = (high - low) * 0.12 or abs(high) * 0.1 or 1.0
             axes.set_ylim(low - room, high + room)  # both parts: neither may cut the other
-        axes.margins(y=0.12)
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value, max(map(abs, axes.get_ylim())))))
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0)
+        value_axis(axes, self.colours)
 
     def _line(self, axes: Axes, line: pl.DataFrame, number: int, named: bool) -> None:
-        x, y = _with_gaps(line["ts"], line["value"].cast(pl.Float64))
+        x, y = with_gaps(line["ts"], line["value"].cast(pl.Float64))
         hues = self.colours.hues()
         style: dict[str, Any] = {
             "color": hues[number % 6],
-            "linestyle": _DASHES[number // 6 % len(_DASHES)],
+            "linestyle": DASHES[number // 6 % len(DASHES)],
             "linewidth": 1.2,
             "zorder": 3,
         }
         name = shorten(visible(line["series"][0]), 24) or "–"
-        axes.plot(*_thinned(x, y), label=(name if not name.startswith("_") else f" {name}") if named else None, **style)
+        axes.plot(*thinned(x, y), label=(name if not name.startswith("_") else f" {name}") if named else None, **style)
         # A point between two gaps has no line to be seen by.
         known = np.isfinite(y)
         alone = known & ~np.append(known[1:], False) & ~np.append(False, known[:-1])
@@ -937,7 +869,7 @@ class _Series:
         for mark in self._inside():
             own = mark.code == code
             if mark.minor or (crowded and not own):
-                colour = colours.muted if mark.minor else _kind_look(mark.kind, colours)[1]
+                colour = colours.muted if mark.minor else kind_look(mark.kind, colours)[1]
                 ticks.setdefault((mark.minor, colour, own), []).append(in_days(mark.start))
             else:
                 self._mark(axes, mark, own)
@@ -948,9 +880,9 @@ class _Series:
                 linewidth=1.3 if own else 0.7, alpha=1 if own else 0.5,
             )  # fmt: skip
 
-    def _mark(self, axes: Axes, mark: _Mark, own: bool) -> None:
+    def _mark(self, axes: Axes, mark: Mark, own: bool) -> None:
         colours, x = self.colours, in_days(mark.start)
-        shape, colour, size = _kind_look(mark.kind, colours)
+        shape, colour, size = kind_look(mark.kind, colours)
         if mark.end is not None and mark.end > mark.start:
             axes.axvspan(x, in_days(mark.end), color=colour, alpha=0.2 if own else 0.1, linewidth=0, zorder=1)
         axes.axvline(
@@ -961,33 +893,6 @@ class _Series:
             facecolors=colour if own else colours.surface, edgecolors=colours.ink if own else colour, linewidths=0.7,
             clip_on=False, zorder=6,
         )  # fmt: skip
-
-
-def _with_gaps(ts: pl.Series, value: pl.Series) -> tuple[Any, Any]:
-    """x in days and y, with a NaN wherever a step is longer than one and a half times the usual one."""
-    x = ts.dt.epoch("us").to_numpy() / 86_400e6
-    y = value.to_numpy().astype(np.float64)
-    steps = np.diff(x)
-    if len(steps) < 2:
-        return x, y
-    breaks = np.flatnonzero(steps > 1.5 * np.median(steps)) + 1
-    return np.insert(x, breaks, (x[breaks - 1] + x[breaks]) / 2), np.insert(y, breaks, np.nan)
-
-
-def _thinned(x: Any, y: Any) -> tuple[Any, Any]:
-    """First, lowest, highest and last point of each stretch and every gap: the same line to the eye.
-
-    After Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation" (VLDB 2014).
-    """
-    if len(x) <= 2 * _POINTS:
-        return x, y
-    keep: set[int] = set(np.flatnonzero(~np.isfinite(y))[:_POINTS].tolist())
-    for stretch in np.array_split(np.arange(len(x)), _POINTS // 4 * 2):
-        known = stretch[np.isfinite(y[stretch])]
-        if len(known):
-            keep |= {int(known[0]), int(known[-1]), int(known[np.argmin(y[known])]), int(known[np.argmax(y[known])])}
-    chosen = np.array(sorted(keep))
-    return x[chosen], y[chosen]
 
 
 # --- movers ---------------------------------------------------------------------------------------------------------

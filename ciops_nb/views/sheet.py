@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "EM", "WIDTH", "Legend", "amount", "blank_sheet", "clock", "figure_of", "in_days", "line_sample", "marker_sample",
-    "moment_of", "nothing", "padded", "rows_of", "span_text", "time_axis", "unit_of", "width_of", "window_of",
+    "EM", "WIDTH", "Legend", "amount", "blank_sheet", "box_sample", "clock", "figure_of", "in_days", "line_sample",
+    "marker_sample", "moment_of", "nothing", "padded", "rows_of", "span_text", "time_axis", "unit_of", "width_of",
+    "window_of",
 ]  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,6 +105,16 @@ def marker_sample(marker: str, face: str, edge: str, size: float = 38) -> Callab
     return draw
 
 
+def box_sample(face: str, edge: str, hatch: str = "", alpha: float = 1.0) -> Callable[[Axes, float, float], None]:
+    def draw(axes: Axes, x: float, y: float) -> None:
+        from matplotlib.patches import Rectangle
+
+        style: dict[str, Any] = {"facecolor": face, "edgecolor": edge, "hatch": hatch, "alpha": alpha, "linewidth": 0.8}
+        axes.add_patch(Rectangle((x - 0.13, y - 0.055), 0.26, 0.11, **style))
+
+    return draw
+
+
 def line_sample(colour: str, dashes: Any, width: float, arrow: bool = False) -> Callable[[Axes, float, float], None]:
     def draw(axes: Axes, x: float, y: float) -> None:
         axes.plot([x - 0.17, x + 0.17], [y, y], color=colour, linestyle=dashes, linewidth=width)
@@ -127,7 +138,7 @@ def rows_of(frame: Any, columns: Mapping[str, bool], name: str) -> pl.DataFrame:
         )  # fmt: skip
     wanted = [column for column in columns if column in present]
     rows = frame.select(wanted) if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame[wanted])
-    times = [column for column in wanted if column in ("ts", "start_at", "end_at", "moved_at")]
+    times = [column for column in wanted if column == "ts" or column.endswith("_at")]
     rows = rows.with_columns(_as_time(rows, column, name) for column in times)
     return rows.with_columns(pl.lit(None).alias(column) for column in columns if column not in present)
 
@@ -192,7 +203,7 @@ def time_axis(axes: Axes, start: datetime, end: datetime, colours: Palette, labe
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     axes.set_xlim(in_days(start), in_days(end))
-    locator = AutoDateLocator(tz=UTC, minticks=min(4, most - 1), maxticks=most)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(tz=UTC, minticks=4 if most >= 9 else 2, maxticks=most)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     # The day is said once in the label below, so midnight is shown with its date and nothing else needs it.
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC, show_offset=False))  # type: ignore[no-untyped-call]

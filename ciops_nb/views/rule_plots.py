@@ -549,7 +549,6 @@ def sweep_map(frame: Any, *, measure: str = "caught", at: Any = None, theme: str
     Raises:
         BadParameter: there is no such measure or theme, a column is missing, a cell is there twice, *at* is no cell,
             or there are more than 100 values or durations.
-        BadTimeRange: the duration in *at* is none.
     """
     colours = palette(theme)
     if measure not in _MEASURES:

@@ -195,3 +195,77 @@ def triage() -> Run:
         call("c3", "history_recent", status="truncated", returned=28, total=312, ci=None, limit=28),
     ]
     return Run(findings, calls)
+
+
+TIME = pl.Datetime("us", "UTC")
+
+
+def alerts(count: int = 6, codes: int = 3, rules: int = 1, seed: int = 5) -> pl.DataFrame:
+    """What a replay found, each status among it, the second still on."""
+    dice = random.Random(seed)
+    rows = []
+    for i in range(count):
+        status = ("fired", "fired", "suppressed", "pending_only")[i % 4]
+        active = AT + timedelta(minutes=dice.randrange(2000))
+        fired = active + timedelta(minutes=dice.choice((0, 5, 20)))
+        ended = fired + timedelta(minutes=dice.randrange(5, 200))
+        rows.append(
+            {
+                "rule": f"slow-{i % rules}", "match": i, "ci_code": f"app-{i % codes:02}", "labels": "{}",
+                "status": status, "active_at": active, "fired_at": None if status == "pending_only" else fired,
+                "ended_at": None if i == 1 else ended,
+            }
+        )  # fmt: skip
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("fired_at", "ended_at"), TIME))
+
+
+def values(codes: int = 3, points: int = 200) -> pl.DataFrame:
+    return pl.concat([
+        pl.DataFrame({
+            "ts": [AT + timedelta(minutes=10 * i) for i in range(points)], "ci_code": f"app-{code:02}",
+            "metric": "response_time", "value": [200.0 + 10 * (i % 7) + 500 * (i == 90 + code) for i in range(points)],
+        })
+        for code in range(codes)
+    ])  # fmt: skip
+
+
+def lab_history() -> pl.DataFrame:
+    return pl.DataFrame({
+        "start_at": [AT + timedelta(hours=h) for h in (3, 15, 20)],
+        "end_at": [AT + timedelta(hours=5), AT + timedelta(hours=17), None],
+        "kind": ["maintenance", "incident", "incident"], "ci_code": ["app-01", "app-00", "elsewhere"],
+    })  # fmt: skip
+
+
+def swept(values: int = 5, holds: int = 4) -> pl.DataFrame:
+    """A sweep in which each cell's numbers differ, and the cells on its diagonal are on the front."""
+    return pl.DataFrame([
+        {
+            "value": 100.0 * (i + 1), "for": f"{5 * j}m", "for_s": 300.0 * j, "fired": 200 * (values - i) - j,
+            "caught": max(0, 4 - i), "missed": min(4, i), "needless": 200 * (values - i) - j - max(0, 4 - i),
+            "precision": None if i == values - 1 else max(0, 4 - i) / (200 * (values - i) - j),
+            "lead_time_s": None if i >= 4 else 90.0 - 60 * j, "on_front": i == j,
+        }
+        for i in range(values)
+        for j in range(holds)
+    ])  # fmt: skip
+
+
+def compared() -> pl.DataFrame:
+    """Two pairs, one earlier and one later, one at the same time, and one alert of either rule alone."""
+    old = [AT, AT + timedelta(hours=3), AT + timedelta(hours=6), AT + timedelta(hours=9), None]
+    new = [AT - timedelta(minutes=12), AT + timedelta(hours=3, minutes=5), old[2], None, AT + timedelta(hours=12)]
+    hour = timedelta(hours=1)
+    return pl.DataFrame(
+        {
+            "state": ["both", "both", "both", "only_old", "only_new"],
+            "old_rule": ["slow", "slow", "slow", "slow", None], "new_rule": ["slower", "slower", "slower", None, "slower"],
+            "ci_code": ["app-00", "app-00", "app-01", "app-01", "app-02"], "labels": "{}",
+            "old_fired_at": old, "new_fired_at": new,
+            "old_ended_at": [moment and moment + hour for moment in old],
+            "new_ended_at": [*(moment and moment + hour for moment in new[:4]), None],
+        },
+        schema_overrides=dict.fromkeys(
+            ("old_fired_at", "new_fired_at", "old_ended_at", "new_ended_at"), TIME
+        ),
+    )  # fmt: skip

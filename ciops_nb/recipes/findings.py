@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 __all__ = ["Findings", "Picture", "Section", "Statement"]
 
-Picture = Literal["topology", "timeline", "series", "movers"]
+Picture = Literal["topology", "timeline", "series", "movers", "replay_timeline", "sweep_map", "comparison"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Section:
 
     *picture* names the drawing that goes with the body: ``topology`` (a graph), ``timeline`` (a frame of
     ``history_recent``), ``series`` (a frame of ``metric_series_table``), ``movers`` (a frame with ci_code,
-    metric and score). *options* are handed to that drawing, such as ``{"focus": "app-erp-01"}``.
+    metric and score), ``replay_timeline`` (a frame of ``cep_simulate``), ``sweep_map`` (of ``cep_sweep``),
+    ``comparison`` (of ``cep_compare``). *options* are handed to that drawing, such as ``{"focus": "app-erp-01"}``.
     """
 
     title: str

@@ -80,26 +80,30 @@ async def rule_review(
         statements += _near(name, how_far.filter(pl.col("rule") == name, pl.col("part") == ""), call_id(near))
     answers = [alerts, near, *(found.answer for found in swept if found is not None)]
     sections = [
-        Section("Alerts", alerts, (call_id(alerts),)),
+        Section("Alerts", alerts, (call_id(alerts),), picture="replay_timeline"),
         Section("Who fired", noisiest(shown), (call_id(alerts),)),
         Section("How near", near, (call_id(near),)),
     ]
-    sections += [
-        Section(
-            f"Thresholds for {name}",
-            as_polars(found.answer).filter(pl.col("on_front")),
-            (call_id(found.answer),),
-            text="The cells than which none catches as much with fewer needless alerts.",
-        )
-        for name, found in known.items()
-        if found is not None
-    ]
+    for name, found in known.items():
+        if found is not None:
+            sections += _thresholds(name, found)
     return Findings(
         Statement(_headline(shown, span), (call_id(alerts),)),
         tuple(statements),
         tuple(sections),
         unknown=(*incomplete(answers), *_unknown(known, call_id(alerts))),
         next_steps=tuple(_next(known)),
+    )
+
+
+def _thresholds(name: str, swept: _Swept) -> Iterator[Section]:
+    calls, own = (call_id(swept.answer),), [swept.own["value"], swept.own["for_s"]]
+    yield Section(f"What {name} would catch", swept.answer, calls, picture="sweep_map", options={"at": own})
+    yield Section(
+        f"Thresholds for {name}",
+        as_polars(swept.answer).filter(pl.col("on_front")),
+        calls,
+        text="The cells than which none catches as much with fewer needless alerts.",
     )
 
 

@@ -488,6 +488,9 @@ def _picture(section: Section, prefix: str) -> tuple[str, str]:
         "timeline": plots.timeline,
         "series": plots.series,
         "movers": plots.movers,
+        "replay_timeline": plots.replay_timeline,
+        "sweep_map": plots.sweep_map,
+        "comparison": plots.comparison,
     }
     if section.picture not in drawings:
         raise BadParameter(
@@ -518,6 +521,14 @@ def _account(section: Section) -> str:
     if section.picture == "series":
         points = _counted(count, "point")
         return f"{points} as lines over time, one panel for each item and metric; the table below lists them."
+    if section.picture == "replay_timeline":
+        alerts = _counted(count, "alert")
+        return f"{alerts} on an axis of time, a lane for each rule and item; the table below lists them."
+    if section.picture == "sweep_map":
+        return f"{_counted(count, 'cell')} by threshold and duration; the table below lists them."
+    if section.picture == "comparison":
+        alerts = _counted(count, "alert")
+        return f"{alerts} of an old rule and a new one, the same ones counted once; the table below lists them."
     return f"{_counted(count, 'metric')} by how far each left its usual range; the table below lists them."
 
 

@@ -107,6 +107,27 @@ def test_a_better_cell_is_better(seed: int) -> None:
         assert max(row["caught"] for row in wider) == found[-1]["caught"]
 
 
+def test_its_report_shows_the_alerts_and_what_each_cell_would_catch(ops: ciops.Ops, tmp_path: Path) -> None:
+    run = ops.run.sync("rule_review", rule=[SLOW, PAIR], time_range="2026-03-01/2026-03-04")
+    page = run.report(tmp_path / "review.html").read_text()
+
+    pictures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert ["Alerts", "What slow would catch"] == [re.findall(r"<title[^>]*>(.*?)</title>", one)[0] for one in pictures]
+    assert ">firing</text>" in pictures[0]
+    assert ">the rule as it is</text>" in pictures[1]
+
+
+def test_a_report_without_alerts_says_that_there_are_none(ops: ciops.Ops, tmp_path: Path) -> None:
+    rule = {"id": "hot", "when": {"metric": "cpu_usage", "op": ">", "value": 85}, "for": "10m"}
+    page = (
+        ops.run.sync("rule_review", rule=rule, time_range="2026-03-01/2026-03-02")
+        .report(tmp_path / "r.html")
+        .read_text()
+    )
+
+    assert "No alerts in this range. The answers that this rests on are complete: there are none." in page
+
+
 def test_who_fired_is_counted() -> None:
     alerts = pl.DataFrame(
         {"rule": ["r"] * 4, "ci_code": ["a", "a", "b", None], "status": ["fired", "suppressed", "pending_only", "fired"]}

@@ -80,7 +80,7 @@ async def rule_review(
         statements += _near(name, how_far.filter(pl.col("rule") == name, pl.col("part") == ""), call_id(near))
     answers = [alerts, near, *(found.answer for found in swept if found is not None)]
     sections = [
-        Section("Alerts", alerts, (call_id(alerts),), picture="replay_timeline"),
+        Section("Alerts", alerts, (call_id(alerts),), picture="replay_timeline", options=_window(span)),
         Section("Who fired", noisiest(shown), (call_id(alerts),)),
         Section("How near", near, (call_id(near),)),
     ]
@@ -94,6 +94,13 @@ async def rule_review(
         unknown=(*incomplete(answers), *_unknown(known, call_id(alerts))),
         next_steps=tuple(_next(known)),
     )
+
+
+def _window(span: TimeRange) -> dict[str, Any]:
+    """All the time that was looked into, where it is known, so that quiet is seen to be quiet."""
+    if span.start is None or span.end is None:
+        return {}
+    return {"window": [format_time(span.start), format_time(span.end)]}
 
 
 def _thresholds(name: str, swept: _Swept) -> Iterator[Section]:

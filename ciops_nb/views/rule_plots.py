@@ -69,6 +69,11 @@ class _Span:
     side: str = "right"  # of it, on which its label stands
     anchor: datetime | None = None  # after which its label stands, where it is on neither side
 
+    def word_at(self, span: tuple[datetime, datetime]) -> float:
+        """Where words that lie on it begin, in days: within *span*."""
+        at = self.begin if self.anchor is None or self.anchor > span[1] else self.anchor
+        return in_days(max(at, span[0]))
+
 
 @dataclass
 class _Lane:
@@ -111,7 +116,7 @@ def _packed(spans: Sequence[_Span], span: tuple[datetime, datetime], room: float
         tight = right + 0.1 + wide > room
         one.side = "right" if not tight else "left" if left - 0.1 - wide >= 0 else "over"
         low = left - 0.09 - (wide if one.side == "left" else 0.0)
-        start = max(left, (in_days(one.anchor or one.begin) - first) * scale)
+        start = (one.word_at(span) - first) * scale
         high = max(right, start + wide if one.side == "over" else 0.0) + 0.09 + (wide if one.side == "right" else 0.0)
         for row, others in enumerate(taken):
             if all(high <= a or low >= b for a, b in others):
@@ -131,17 +136,20 @@ def _box(axes: Axes, begin: float, end: float, middle: float, high: float, **sty
     axes.add_patch(Rectangle((begin, middle - high / 2), end - begin, high, **style))
 
 
-def _write(axes: Axes, one: _Span, y: float, scale: float, ground: str, colours: Palette) -> None:
-    """The words of *one* beside it; *scale* is inches a day."""
+def _write(
+    axes: Axes, one: _Span, y: float, room: float, span: tuple[datetime, datetime], ground: str, colours: Palette
+) -> None:
+    """The words of *one* beside it; *room* is how many inches wide the axes are."""
     if not one.label:
         return
-    low, high = axes.get_xlim()
+    low, high = map(in_days, span)
+    scale = room / (high - low)
     begin = max(in_days(one.begin), low)
     end = high if one.end is None else min(in_days(one.end), high)
     x, side = {
         "right": (end + 0.11 / scale, "left"),
         "left": (begin - 0.11 / scale, "right"),
-        "over": (max(low, in_days(one.anchor or one.begin)) + 0.12 / scale, "left"),
+        "over": (one.word_at(span) + 0.12 / scale, "left"),
     }[one.side]
     backing = {"facecolor": ground, "edgecolor": "none", "alpha": 0.85, "pad": 0.4}
     axes.text(x, y, one.label, fontsize=6.5, color=colours.ink, ha=side, va="center_baseline", bbox=backing, zorder=6)
@@ -193,6 +201,10 @@ def _notes_of(lanes: Sequence[_Lane], every: int, what: str) -> list[str]:
     if len(lanes) < every:
         notes.append(f"{len(lanes)} of {every} lanes are drawn: those with the most to show.")
     return notes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _code_column(frame: Any) -> str:
@@ -297,7 +309,7 @@ def _limits(threshold: Any) -> Mapping[str, float]:
     given = threshold if isinstance(threshold, Mapping) else {} if threshold is None else {"": threshold}
     limits = {}
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+        if not _is_number(value) or not math.isfinite(value):
             raise BadParameter("threshold", value, "is not a finite number", "Give what the rule compares with")
         limits[visible(name)] = float(value)
     return limits
@@ -489,7 +501,7 @@ class _Replay:
             )  # fmt: skip
 
     def _stretches(self, axes: Axes, lane: _Lane, top: float, room: float, ground: str) -> None:
-        colours, scale = self.colours, room / (in_days(self.span[1]) - in_days(self.span[0]))
+        colours = self.colours
         for one in lane.spans:
             assert isinstance(one, _Alert)
             y = top + (one.row + 0.5) * _PITCH
@@ -505,7 +517,7 @@ class _Replay:
                 self._marker(one.status)(axes, at, y)
             if one.end is None:
                 axes.scatter([end], [y], s=34, marker=">", color=colours.ink, linewidths=0, zorder=6, clip_on=False)
-            _write(axes, one, y, scale, ground, colours)
+            _write(axes, one, y, room, self.span, ground, colours)
 
     def _look(self, status: str) -> tuple[str, str, str]:
         """Face, edge and hatch of a stretch in which an alert was on."""
@@ -577,7 +589,7 @@ def _cell_of(at: Any, values: Sequence[float], holds: Sequence[float]) -> tuple[
         hold = 0.0 if hold in ("0s", "0m") else parse_duration(hold, name="at")
     seconds = hold.total_seconds() if isinstance(hold, timedelta) else hold
     column, row = (
-        next((i for i, one in enumerate(known) if isinstance(wanted, (int, float)) and math.isclose(one, wanted)), None)
+        next((i for i, one in enumerate(known) if _is_number(wanted) and math.isclose(one, wanted)), None)
         for wanted, known in ((value, values), (seconds, holds))
     )
     if column is None or row is None:
@@ -678,7 +690,10 @@ class _Sweep:
             corners.setdefault(-1.0 if math.isnan(share) else round(share * _DEEPEST, 2), []).append((x, y))
             if self._fits(text):
                 middle = (x + wide / 2, y + high / 2)
-                axes.text(*middle, text, fontsize=6.5, color=colours.ink, ha="center", va="center_baseline", zorder=6)
+                backing = {"facecolor": colours.surface, "edgecolor": "none", "pad": 1.2}
+                style: dict[str, Any] = {"bbox": backing} if math.isnan(share) else {}
+                style |= {"fontsize": 6.5, "color": colours.ink, "ha": "center", "va": "center_baseline"}
+                axes.text(*middle, text, zorder=6, **style)
             if row["on_front"]:
                 self._fill(axes, [(x, y)], 0.015, edgecolor=colours.vermillion, linewidth=1.6, zorder=4)
                 self._sign(axes, x + wide, y + high, "*", colours.vermillion, 52)
@@ -881,4 +896,4 @@ def _draw_pair(
         begins = [in_days(one.old[0]), in_days(one.new[0])]
         axes.plot(begins, [sides["old"][1], sides["new"][1]], color=colours.ink, linewidth=1.0, zorder=4)
     y = top + 0.16 if one.old and one.new else top + (0.08 if one.old else 0.24)
-    _write(axes, one, y, room / (in_days(span[1]) - in_days(span[0])), ground, colours)
+    _write(axes, one, y, room, span, ground, colours)

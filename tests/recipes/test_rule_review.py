@@ -114,6 +114,7 @@ def test_its_report_shows_the_alerts_and_what_each_cell_would_catch(ops: ciops.O
     pictures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     assert ["Alerts", "What slow would catch"] == [re.findall(r"<title[^>]*>(.*?)</title>", one)[0] for one in pictures]
     assert ">firing</text>" in pictures[0]
+    assert "2026-02-28 to 2026-03-04 UTC" in pictures[0]  # all that was asked for, and a little beside
     assert ">the rule as it is</text>" in pictures[1]
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import polars as pl
 import pytest
 from matplotlib.patches import PathPatch, Rectangle
@@ -145,6 +146,17 @@ def test_alerts_outside_the_window_are_counted():
     assert "1 more alerts lie outside this window." in texts(plots.replay_timeline(alerts, window=window))
 
 
+@pytest.mark.parametrize("ends", [5, 12, 75])
+@pytest.mark.parametrize("starts", [-600, 2, 40])
+def test_an_alert_that_goes_beyond_the_window_is_cut_and_its_words_are_within(starts, ends):
+    if starts >= ends:
+        ends = starts + 1
+    window = tuple(sample.AT + timedelta(minutes=minutes) for minutes in (starts, ends))
+
+    assert [] == outside(plots.replay_timeline(one_alert(), window=window))
+    assert [] == outside(plots.comparison(sample.compared(), window=window))
+
+
 @pytest.mark.parametrize(("series", "most"), [(False, 40), (True, 24)])
 def test_more_lanes_than_a_page_holds_are_counted(series, most):
     alerts = sample.alerts(60, 60)
@@ -221,7 +233,7 @@ def test_the_front_and_the_rule_as_it_is_are_marked_by_a_line_and_a_sign():
     assert said.isdisjoint(texts(plain))
 
 
-@pytest.mark.parametrize("at", [(300, "5m"), (300.0, 300), (300, timedelta(minutes=5)), [300, 300.0]])
+@pytest.mark.parametrize("at", [(300, "5m"), (300.0, 300), (300, timedelta(minutes=5)), [np.int64(300), 300.0]])
 def test_the_cell_of_the_rule_is_named_in_any_way(at):
     wanted, found = plots.sweep_map(sample.swept(), at=(300, "5m")), plots.sweep_map(sample.swept(), at=at)
 

@@ -233,6 +233,20 @@ def test_the_front_and_the_rule_as_it_is_are_marked_by_a_line_and_a_sign():
     assert said.isdisjoint(texts(plain))
 
 
+def test_the_mark_of_the_rule_stands_around_its_own_number():
+    frame = sample.swept(5, 4)
+    figure = plots.sweep_map(frame, measure="fired", at=(400, "5m"))
+    wanted = frame.filter(pl.col("value") == 400, pl.col("for") == "5m")["fired"].item()
+    number = next(text for text in figure.axes[0].texts if text.get_text() == str(wanted))
+    around = [
+        one
+        for one in figure.axes[0].patches
+        if isinstance(one, PathPatch) and one.get_linestyle() not in ("-", "solid")
+    ]
+
+    assert [True] == [one.get_path().contains_point(number.get_position()) for one in around]
+
+
 @pytest.mark.parametrize("at", [(300, "5m"), (300.0, 300), (300, timedelta(minutes=5)), [np.int64(300), 300.0]])
 def test_the_cell_of_the_rule_is_named_in_any_way(at):
     wanted, found = plots.sweep_map(sample.swept(), at=(300, "5m")), plots.sweep_map(sample.swept(), at=at)

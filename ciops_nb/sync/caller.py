@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, Literal, TypeVar
 
-from ciops_nb.errors import BadParameter, CannotWait
+from ciops_nb.errors import BadParameter, CannotWait, ToolTimedOut
 from ciops_nb.sync import cell, driven, notebook
 from ciops_nb.sync.crossing import block, on_home_loop
-from ciops_nb.sync.waiting import bring_back, warn_of_nest_asyncio
+from ciops_nb.sync.waiting import GRACE, bring_back, interruptible, warn, warn_of_nest_asyncio
 
 R = TypeVar("R")
 
@@ -147,16 +147,26 @@ def _turn_inside(
     # A copy: this context is in use, and what is to run in one that is waits until it is not (nest-asyncio2), or fails.
     before, context = copy_context(), copy_context()
     task = asyncio.Task(cell.caught(make), loop=loop, name=name, context=context)
-    # An interrupt that is raised wherever the loop is just then may take a callback with it that somebody waits for, so
-    # that it is heard by the wait, and handed out as what the wait came to.
-    wait = cell.caught(lambda: cell.until_ended(task, name, timeout))
-    try:
-        _, error = loop.run_until_complete(wait)
-        if error is not None:
-            raise error
-    except BaseException:
-        cell.tell_of(task, name)
-        raise
-    finally:
-        bring_back(before, context)
+    with interruptible():
+        try:
+            loop.run_until_complete(asyncio.wait({task}, timeout=timeout))
+            if not task.done():
+                raise ToolTimedOut(name, timeout or 0.0)
+        except BaseException:
+            _give_up(loop, task, name)
+            raise
+        finally:
+            bring_back(before, context)
     return cell.outcome(task)  # type: ignore[no-any-return]
+
+
+def _give_up(loop: asyncio.AbstractEventLoop, task: asyncio.Task[cell.Outcome], name: str) -> None:
+    """Cancel, wait a moment for the clean-up; one more interrupt ends that wait."""
+    if not task.done():
+        try:
+            task.cancel()
+            loop.run_until_complete(asyncio.wait({task}, timeout=GRACE))
+        except KeyboardInterrupt:
+            pass
+        if not task.done():
+            warn(f"{name} was cancelled, but goes on in the background")

@@ -24,17 +24,12 @@ def wait(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float |
         caught(make), loop=asyncio.get_running_loop(), name=name, context=worker.gr_context
     )  # in this very context: nothing else runs in it while this waits
     with worker.beside() if worker.beside is not None else contextlib.nullcontext():
-        try:
-            driven.step_through(until_ended(task, name, timeout))
-        except BaseException:
-            tell_of(task, name)
-            raise
+        driven.step_through(_until_ended(task, name, timeout))
     result: R = outcome(task)
     return result
 
 
-async def until_ended(task: asyncio.Task[Outcome], name: str, timeout: float | None) -> None:  # noqa: ASYNC109  it is one
-    """Wait for *task*; the stop button and the end of the time cancel it, and are raised once it has cleaned up."""
+async def _until_ended(task: asyncio.Task[Outcome], name: str, timeout: float | None) -> None:  # noqa: ASYNC109  it is one
     __tracebackhide__ = True
     stop = StopButton(asyncio.get_running_loop())
     with stop.held():
@@ -43,7 +38,7 @@ async def until_ended(task: asyncio.Task[Outcome], name: str, timeout: float | N
             if not task.done():
                 raise pressed.result() if pressed.done() else ToolTimedOut(name, timeout or 0.0)
         except BaseException:
-            await _give_up(task, stop)
+            await _give_up(task, name, stop)
             raise
 
 
@@ -59,15 +54,11 @@ async def _first(
     return pressed
 
 
-async def _give_up(task: asyncio.Task[Outcome], stop: StopButton) -> None:
+async def _give_up(task: asyncio.Task[Outcome], name: str, stop: StopButton) -> None:
     """Cancel, wait a moment for the clean-up; one more interrupt ends that wait."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await _first(task, stop, GRACE)
-
-
-def tell_of(task: asyncio.Task[Outcome], name: str) -> None:
-    """Warn of a task that goes on although the wait for it was given up."""
     if not task.done():
         warn(f"{name} was cancelled, but goes on in the background")
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,7 +15,7 @@ from ciops_nb.views import plots, rule_plots
 from ciops_nb.views.svg import THEMES
 
 from . import sample
-from .test_plots import HOSTILE, SHOWN, outside, overlapping, tags, texts
+from .test_plots import HOSTILE, SHOWN, outside, overlapping, printed_under_seeds, tags, texts
 
 LONG = "app-with-a-name-" * 12 + "1"
 RTL = "שרת-הזמנות-01"
@@ -466,19 +462,4 @@ def test_words_in_lanes_do_not_lie_on_each_other(name):
 
 
 def test_pyplot_is_never_loaded_and_the_bytes_do_not_hang_on_the_hash_seed():
-    script = (
-        "import hashlib, sys; from tests.views.test_rule_plots import ALL; from ciops_nb.views import plots;"
-        "print({name: hashlib.sha256(plots.to_svg(draw(), 'x').encode()).hexdigest() for name, draw in ALL.items()});"
-        "print('matplotlib.pyplot' in sys.modules)"
-    )
-    root = Path(__file__).parents[2]
-    printed = set()
-    for seed in ("1", "2"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)}
-        done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=root
-        )
-        printed.add(done.stdout)
-
-    assert 1 == len(printed)
-    assert printed.pop().endswith("False\n")
+    assert printed_under_seeds("test_rule_plots").endswith("False\n")

@@ -51,10 +51,12 @@ __all__ = [
     "UnknownField",
     "UnknownMetric",
     "UnknownTool",
+    "did_you_mean",
 ]
 
 
-def _near(similar: Iterable[str], otherwise: str) -> str:
+def did_you_mean(similar: Iterable[str], otherwise: str) -> str:
+    """What to do next about a name that is not known: the *similar* ones, or else *otherwise*."""
     names = [repr(name) for name in similar]
     return f"Did you mean {' or '.join(names)}?" if names else otherwise
 
@@ -84,7 +86,7 @@ class ItemNotFound(CiopsError, LookupError):
         if at and self.value in self.similar:
             hint = "It exists at other times: ask with another as_of."
         else:
-            hint = _near(self.similar, "Look for it with ci_search().")
+            hint = did_you_mean(self.similar, "Look for it with ci_search().")
         return f"No configuration item has {self.what} {_shown(self.value)}{at}. {hint}"
 
 
@@ -101,9 +103,8 @@ class _UnknownName(CiopsError, LookupError):
         self.value, self.similar, self.hint = value, tuple(similar), hint
 
     def __str__(self) -> str:
-        return (
-            f"There is no {self.noun} {_shown(self.value)}. {_near(self.similar, self.hint or self.otherwise)}".rstrip()
-        )
+        hint = did_you_mean(self.similar, self.hint or self.otherwise)
+        return f"There is no {self.noun} {_shown(self.value)}. {hint}".rstrip()
 
 
 class UnknownMetric(_UnknownName):

@@ -11,9 +11,9 @@ import polars as pl
 
 from ciops_nb.cep.samples import Ints, Labels
 from ciops_nb.errors import BadRule
-from ciops_nb.estate.names import nearest
+from ciops_nb.estate.names import one_of
 
-__all__ = ["Events", "keyed", "one_of"]
+__all__ = ["Events", "keyed"]
 
 _NUMBER = "\0number"  # no field is called so
 
@@ -76,9 +76,3 @@ def keyed(texts: pl.DataFrame, by: Sequence[str]) -> tuple[Ints, tuple[Labels, .
     number = texts.join(keys, on=list(by), how="left", maintain_order="left")[_NUMBER].cast(pl.Int64).fill_null(-1)
     labels = tuple(tuple(sorted(zip(by, values, strict=True))) for values in keys.select(by).iter_rows())
     return number.to_numpy(), labels
-
-
-def one_of(name: str, known: Sequence[str]) -> str:
-    """What to write instead of a *name* that is not *known*."""
-    near = nearest(name, known)
-    return f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {', '.join(known)}"

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ciops_nb.cep.conditions import AllOf, AnyOf, Condition, Metric, Not, Operand, Promql, Ratio
-from ciops_nb.cep.fields import Piece
+from ciops_nb.cep.fields import Piece, spelled
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.prometheus import LABEL_NAME, METRIC_NAME
 from ciops_nb.cep.reading import load
@@ -26,7 +26,6 @@ _WORDS = frozenset(
         "stddev", "stdvar", "sum", "topk", "without", "limitk", "limit_ratio",
     )
 )  # fmt: skip
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _SAID = ("id", "when", "for_", "keep_firing_for", "every", "labels", "annotations", "record")
 _SELECTED = ("metric", "agg", "over", "offset", "by", "reduce", "where")
 _FIELDS: dict[type[Piece], tuple[str, ...]] = {
@@ -228,10 +227,4 @@ def duration(length: timedelta, place: str) -> str:
     """*length* as Prometheus writes it: 1m30s."""
     if length % timedelta(milliseconds=1):
         raise BadRule(place, f"{length} is finer than a millisecond, which Prometheus knows not", "Round it")
-    left = length // timedelta(milliseconds=1)
-    parts = []
-    for unit, size in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
+    return spelled(length)

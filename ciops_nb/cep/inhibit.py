@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,10 @@ from ciops_nb.cep.model import Inhibitor, Rule
 from ciops_nb.cep.parts import held
 from ciops_nb.cep.samples import Ints, Labels
 from ciops_nb.cep.world import World
+from ciops_nb.estate.times import at_micros
 from ciops_nb.topology.csr import runs
 
 __all__ = ["inhibited"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -135,4 +133,4 @@ def _order(record: dict[str, Any]) -> Any:
 
 def _record(record: dict[str, Any]) -> dict[str, Any]:
     empty = dict.fromkeys(each.name for each in EVIDENCE.fields)
-    return empty | record | {"step": "inhibited", "ts": _EPOCH + timedelta(microseconds=record["ts"])}
+    return empty | record | {"step": "inhibited", "ts": at_micros(record["ts"])}

@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from ciops_nb.cep.answer import EVIDENCE
+from ciops_nb.cep.samples import NEVER
 from ciops_nb.estate.times import micros
 
 __all__ = ["WINDOWS", "in_maintenance", "merged"]
@@ -14,7 +15,6 @@ __all__ = ["WINDOWS", "in_maintenance", "merged"]
 WINDOWS = {
     "id": pl.String(), "ci": pl.String(), "start_at": pl.Datetime("us", "UTC"), "end_at": pl.Datetime("us", "UTC"),
 }  # fmt: skip
-_NEVER = 2**62
 
 
 def in_maintenance(alerts: pl.DataFrame, maintenance: pl.DataFrame, last: datetime) -> pl.DataFrame:
@@ -92,5 +92,5 @@ def merged(maintenance: pl.DataFrame) -> pl.DataFrame:
 def _whole(maintenance: pl.DataFrame) -> pl.DataFrame:
     """Windows that have a CI, a start, and are not over before they begin."""
     return maintenance.with_columns(
-        start=pl.col("start_at").dt.epoch("us"), end=pl.col("end_at").dt.epoch("us").fill_null(_NEVER)
+        start=pl.col("start_at").dt.epoch("us"), end=pl.col("end_at").dt.epoch("us").fill_null(NEVER)
     ).filter(pl.col("ci").is_not_null(), pl.col("start") < pl.col("end"))

@@ -17,7 +17,7 @@ from ciops_nb.errors import BadRule
 
 __all__ = [
     "COMPARED", "Both", "Compared", "Divided", "Either", "Meeting", "On", "Pair", "Part", "Reduced", "Selected",
-    "Sources", "Times", "Unless", "Within", "all_of", "breadth", "distinct", "held", "joined", "matching",
+    "Sources", "Times", "Unless", "Within", "all_of", "breadth", "distinct", "held", "joined", "lined_up", "matching",
 ]  # fmt: skip
 
 Sources = list[list[dict[str, Any]]]
@@ -192,7 +192,7 @@ def _partners(left: Sequence[Any], right: Sequence[Any]) -> Ints:
     return np.array([place.get(labels, -1) for labels in left], dtype=np.int64)
 
 
-def _lined_up(matrix: Any, partners: Ints, missing: Any) -> Any:
+def lined_up(matrix: Any, partners: Ints, missing: Any) -> Any:
     """The rows of *matrix* beside those whose *partners* they are."""
     found = np.full((len(partners), matrix.shape[1]), missing, dtype=matrix.dtype)
     found[partners >= 0] = matrix[partners[partners >= 0]]
@@ -210,7 +210,7 @@ class Pair:
 
     def beside(self, ticks: Ints) -> tuple[Floats, Bools]:
         value, there = self._right.at(ticks)
-        return _lined_up(value, self._partners, np.nan), _lined_up(there, self._partners, False)
+        return lined_up(value, self._partners, np.nan), lined_up(there, self._partners, False)
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:
         ours, theirs = self._left.sources(series, ticks), self._right.sources(self._partners[series], ticks)
@@ -341,8 +341,8 @@ class Either:
 
     def at(self, ticks: Ints) -> tuple[Floats, Bools]:
         (first, there), (second, also) = self._left.at(ticks), self._right.at(ticks)
-        there, also = _lined_up(there, self._of_left, False), _lined_up(also, self._of_right, False)
-        first, second = _lined_up(first, self._of_left, np.nan), _lined_up(second, self._of_right, np.nan)
+        there, also = lined_up(there, self._of_left, False), lined_up(also, self._of_right, False)
+        first, second = lined_up(first, self._of_left, np.nan), lined_up(second, self._of_right, np.nan)
         return np.where(there, first, second), there | also
 
     def sources(self, series: Ints, ticks: Ints) -> Sources:
@@ -351,7 +351,7 @@ class Either:
         asked, place = np.unique(ticks, return_inverse=True)
         width = max(1, _CELLS // self.breadth)
         for begin in range(0, len(asked), width):
-            there = _lined_up(self._left.at(asked[begin : begin + width])[1], self._of_left, False)
+            there = lined_up(self._left.at(asked[begin : begin + width])[1], self._of_left, False)
             some = (place >= begin) & (place < begin + width)
             left[some] = there[series[some], place[some] - begin]
         for part, rows, wanted in ((self._left, self._of_left, left), (self._right, self._of_right, ~left)):

@@ -19,7 +19,7 @@ from ciops_nb.cep.model import Rule
 from ciops_nb.cep.templates import check_closed, check_template
 from ciops_nb.cep.yamltext import Lines
 from ciops_nb.errors import BadRule
-from ciops_nb.estate.names import nearest
+from ciops_nb.estate.names import one_of
 
 __all__ = ["LABEL_NAME", "METRIC_NAME", "PrometheusGroup", "PrometheusRule", "imported", "read"]
 
@@ -202,9 +202,7 @@ def _rule(raw: Any, place: _Place, number: int, outer: dict[str, str]) -> Promet
 def _check_fields(raw: Mapping[Any, Any], known: tuple[str, ...], place: _Place) -> None:
     for name in raw:
         if name not in known:
-            near = [repr(other) for other in nearest(str(name), known)]
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}"
-            raise place.field(str(name)).wrong("there is no such field", hint)
+            raise place.field(str(name)).wrong("there is no such field", one_of(str(name), known))
 
 
 def _text(value: Any, place: _Place) -> str:

@@ -20,7 +20,7 @@ from ciops_nb.cep.prometheus import LABEL_NAME
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.replay import LOOKBACK
 from ciops_nb.errors import BadParameter, BadRule
-from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
+from ciops_nb.estate.times import format_time, micros, micros_of, parse_duration, parse_time, parse_zone
 
 __all__ = ["to_promtool_test"]
 
@@ -115,7 +115,7 @@ def _input(rules: list[Rule], rows: pl.DataFrame, first: datetime, last: datetim
             reach += LOOKBACK  # how far an expression looks back is told without what an instant sees
         same = pl.lit(True) if read.metric is None else pl.col("metric") == read.metric
         early = used.filter(same, pl.col("ts") < start)["ts"].to_list()
-        seen = [ts for ts in early if ts > start - reach // timedelta(microseconds=1)]
+        seen = [ts for ts in early if ts > start - micros_of(reach)]
         if seen:
             moment = format_time(first - timedelta(microseconds=start - min(seen)))
             raise BadParameter(

@@ -14,7 +14,7 @@ from ciops_nb.cep.fields import Piece
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.yamltext import DEEPEST, Lines, parsed
 from ciops_nb.errors import BadParameter, BadRule
-from ciops_nb.estate.names import nearest
+from ciops_nb.estate.names import one_of
 
 __all__ = ["load"]
 
@@ -147,9 +147,7 @@ def _check_fields(raw: Mapping[Any, Any], model: type[Piece] | None, place: _Pla
             raise BadRule(at, "is not a name", "YAML reads on, off, yes and no as true or false")
         if name in known:
             continue
-        near = [repr(other) for other in nearest(name, known)]
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}"
-        raise BadRule(str(place.of(name)), "there is no such field", hint)
+        raise BadRule(str(place.of(name)), "there is no such field", one_of(name, known))
 
 
 def _piece(model: type[M], raw: Mapping[Any, Any], place: _Place, depth: int) -> M:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ciops_nb.cep.events import one_of
 from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import Part
 from ciops_nb.cep.samples import Grid, Samples
 from ciops_nb.errors import BadRule
+from ciops_nb.estate.names import one_of
 
 __all__ = ["recorded", "running_order"]
 

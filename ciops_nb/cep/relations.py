@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from ciops_nb.cep.events import one_of
 from ciops_nb.cep.samples import Bools, Ints
 from ciops_nb.errors import BadRule
+from ciops_nb.estate.names import one_of
 from ciops_nb.topology.csr import Adjacency, Snapshot, Topology, concatenate_ranges, runs
 
 __all__ = ["OPPOSITE", "Direction", "Nearby", "Relations"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from ciops_nb.cep.slices import slices
 from ciops_nb.cep.store import Reader, Store
 from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule, BadTimeRange
-from ciops_nb.estate.times import format_time, micros, parse_duration, parse_time, parse_zone
+from ciops_nb.estate.times import at_micros, format_time, micros, micros_of, parse_duration, parse_time, parse_zone
 
 __all__ = ["CELLS", "LOOKBACK", "alert_labels", "held", "replay", "replayed", "staged", "ticks_of"]
 
@@ -35,7 +35,6 @@ LOOKBACK = timedelta(minutes=5)  # Prometheus' own
 
 CELLS = 4_000_000  # series times ticks that are looked at together: some 200 MB at the widest
 _MOST_TICKS = 20_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def replay(
@@ -231,7 +230,7 @@ def _grid(first: datetime, last: datetime, step: timedelta) -> Grid:
     count = max(0, (last - first) // step + 1)  # a rule may end before the replay starts
     if count > _MOST_TICKS:
         raise BadParameter("every", str(step), f"makes {count:,} ticks", "Ask for longer steps or a shorter range")
-    return Grid(micros(first), step // timedelta(microseconds=1), count)
+    return Grid(micros(first), micros_of(step), count)
 
 
 # ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,7 +303,7 @@ def _alerts(rule: Rule, world: World) -> pl.DataFrame:
 
 def ticks_of(length: timedelta, grid: Grid) -> int:
     """How many steps until so much time has gone by."""
-    return -(-(length // timedelta(microseconds=1)) // grid.step)
+    return -(-micros_of(length) // grid.step)
 
 
 def _shown(labels: list[dict[str, str]], found: Alerts, grid: Grid, evidence: pl.Series) -> pl.DataFrame:
@@ -336,7 +335,7 @@ def _check_turns(rule: Rule, labels: list[dict[str, str]], alert: Ints, ticks: I
     twice = np.flatnonzero((alert[1:] == alert[:-1]) & (ticks[1:] == ticks[:-1]))
     if len(twice):
         first = twice[np.argmin(ticks[twice])]
-        at = format_time(_EPOCH + timedelta(microseconds=int(grid.moments(ticks[first : first + 1])[0])))
+        at = format_time(at_micros(int(grid.moments(ticks[first : first + 1])[0])))
         raise BadRule(
             f"rule {rule.id!r}, labels",
             f"the labels make alerts of different series the same: {label_text(labels[alert[first]])} at {at}",

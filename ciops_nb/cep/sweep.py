@@ -23,10 +23,10 @@ from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import COMPARED, Both, Divided, Part, Unless
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.replay import CELLS, alert_labels, replayed, staged, ticks_of
-from ciops_nb.cep.samples import Bools, Grid, Ints
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.samples import NEVER, Bools, Grid, Ints
+from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule
-from ciops_nb.estate.times import parse_duration
+from ciops_nb.estate.times import micros_of, parse_duration
 
 __all__ = ["INCIDENTS", "SCHEMA", "only_alerting", "sweep", "threshold_of"]
 
@@ -40,7 +40,6 @@ SCHEMA: dict[str, pl.DataType] = {
     "precision": pl.Float64(), "recall": pl.Float64(), "lead_time_s": pl.Float64(), "on_front": pl.Boolean(),
 }  # fmt: skip
 _WEEK = timedelta(weeks=1) / timedelta(microseconds=1)
-_NEVER = 2**62
 _MOST_KEPT = 10  # chunks of values: 400 MB
 _MOST_CELLS = 10_000
 
@@ -345,9 +344,9 @@ class _Score:
         meets = (first < len(paged)) & (self._incident >= 0)
         meets[meets] = paged[first[meets]] <= self._end[meets]
         moments = self._grid.moments(paged[first[meets]] % (self._grid.count + 1))
-        earliest = np.full(len(self._opened), _NEVER)
+        earliest = np.full(len(self._opened), NEVER)
         np.minimum.at(earliest, self._incident[meets], moments)
-        caught = earliest < _NEVER
+        caught = earliest < NEVER
         lead = (self._opened - earliest)[caught] / 1e6
         many = int(caught.sum())
         early = float(np.median(lead)) if many else None

@@ -17,7 +17,7 @@ from pydantic import model_validator
 from ciops_nb.cep.fields import Duration, Piece, Zone
 from ciops_nb.cep.samples import Ints
 from ciops_nb.errors import BadRule
-from ciops_nb.estate.times import micros, parse_zone
+from ciops_nb.estate.times import micros, micros_of, parse_zone
 
 __all__ = ["Window"]
 
@@ -66,9 +66,9 @@ class Window(Piece):
         if self.calendar is not None:
             return _calendar(of, ts, self.calendar, zone if self.tz is None else parse_zone(self.tz))
         if self.session is not None:
-            return _sessions(of, key, ts, self.session // timedelta(microseconds=1))
-        size = (self.tumbling or self.size or timedelta()) // timedelta(microseconds=1)
-        step = size if self.hop is None else self.hop // timedelta(microseconds=1)
+            return _sessions(of, key, ts, micros_of(self.session))
+        size = micros_of(self.tumbling or self.size or timedelta())
+        step = size if self.hop is None else micros_of(self.hop)
         last = ts // step  # windows are numbered by their starts; the first that holds a record starts after ts - size
         count = last - (ts - size) // step
         if count.sum() > _MOST:

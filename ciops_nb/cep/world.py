@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ciops_nb.cep.fired import Fired
     from ciops_nb.cep.promql import Matcher
 
-__all__ = ["World", "micros_of"]
+__all__ = ["World"]
 
 Find = Callable[[str, dict[str, tuple[str, ...]]], Samples]
 Matching = Callable[[Sequence["Matcher"]], Sequence[Samples]]
@@ -48,7 +48,3 @@ class World:
     start: int
     end: int
     fired: Mapping[str, Fired] = field(default_factory=dict)
-
-
-def micros_of(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 
-__all__ = ["nearest"]
+from ciops_nb.errors import did_you_mean
+
+__all__ = ["nearest", "one_of"]
 
 _CANDIDATES = 400
 
@@ -34,3 +36,8 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...
 def _pairs(text: str) -> set[str]:
     padded = f" {text} "
     return {padded[i : i + 2] for i in range(len(padded) - 1)}
+
+
+def one_of(name: str, known: Collection[str]) -> str:
+    """What to write instead of a *name* that is not *known*."""
+    return did_you_mean(nearest(name, known), f"There are: {', '.join(known)}")

@@ -15,8 +15,10 @@ from ciops_nb.errors import BadParameter, BadTimeRange
 
 __all__ = [
     "TimeRange",
+    "at_micros",
     "format_time",
     "micros",
+    "micros_of",
     "parse_duration",
     "parse_range",
     "parse_time",
@@ -55,6 +57,16 @@ class TimeRange:
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 in UTC, exactly (a float of seconds would round)."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def at_micros(number: int) -> datetime:
+    """The moment that lies so many microseconds after 1970 in UTC."""
+    return _EPOCH + timedelta(microseconds=number)
+
+
+def micros_of(length: timedelta) -> int:
+    """How many microseconds *length* has."""
+    return length // _MICROSECOND
 
 
 def format_time(moment: datetime) -> str:

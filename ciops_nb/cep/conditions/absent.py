@@ -14,7 +14,8 @@ from ciops_nb.cep.fields import Duration, Names, Parts
 from ciops_nb.cep.parts import Part, Sources
 from ciops_nb.cep.records import Latest, Records, found_rows
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
+from ciops_nb.estate.times import micros_of
 
 __all__ = ["Absent", "Missed"]
 

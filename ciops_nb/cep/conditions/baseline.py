@@ -22,8 +22,9 @@ from ciops_nb.cep.conditions.metric import Operand
 from ciops_nb.cep.fields import Duration, Parts
 from ciops_nb.cep.parts import Part, Sources
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels, Samples, Seen, gather
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
 from ciops_nb.errors import BadRule
+from ciops_nb.estate.times import micros_of
 
 __all__ = ["Baseline"]
 

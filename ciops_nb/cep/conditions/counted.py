@@ -28,8 +28,9 @@ from ciops_nb.cep.parts import COMPARED, Compared, Part, Sources
 from ciops_nb.cep.records import Records, Spans, found_rows, members, merged, pairs_of
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels
 from ciops_nb.cep.windows import Window
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
 from ciops_nb.errors import BadRule
+from ciops_nb.estate.times import micros_of
 
 __all__ = ["Aggregate", "Count", "Counted", "Counting", "Distinct"]
 

@@ -15,7 +15,8 @@ from ciops_nb.cep.conditions.metric import Op
 from ciops_nb.cep.fields import Duration, Name, Names, Parts
 from ciops_nb.cep.parts import COMPARED, Compared, Part
 from ciops_nb.cep.records import Records, Spans, of_samples
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
+from ciops_nb.estate.times import micros_of
 
 __all__ = ["Flapping", "State"]
 

@@ -18,7 +18,8 @@ from ciops_nb.cep.fields import Duration, Name, Names, Parts, Piece, Texts
 from ciops_nb.cep.hysteresis import Latched
 from ciops_nb.cep.parts import Compared, Divided, Part, Reduced, Selected, Times
 from ciops_nb.cep.samples import Seen
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
+from ciops_nb.estate.times import micros_of
 
 __all__ = ["AGGREGATES", "REDUCERS", "Comparison", "Metric", "Op", "Operand", "Ratio", "Selection"]
 

@@ -16,7 +16,8 @@ from ciops_nb.cep.fields import Duration, Names, Parts
 from ciops_nb.cep.parts import Compared, Part
 from ciops_nb.cep.records import Records, Spans, merged, of_events
 from ciops_nb.cep.samples import Bools, Ints
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
+from ciops_nb.estate.times import micros_of
 
 __all__ = ["Together"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from typing import ClassVar
 
 import polars as pl
@@ -15,12 +15,11 @@ from ciops_nb.cep.fields import Name
 from ciops_nb.cep.patterns.base import Pattern
 from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule
-from ciops_nb.estate.times import micros, parse_zone
+from ciops_nb.estate.times import at_micros, micros, parse_zone
 
 __all__ = ["Schedule"]
 
 _MOST = 100_000  # one a minute for ten weeks
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Schedule(Pattern):
@@ -43,7 +42,7 @@ class Schedule(Pattern):
         from cronsim import CronSim, CronSimError
 
         try:
-            CronSim(cron, _EPOCH)
+            CronSim(cron, at_micros(0))
         except CronSimError as error:
             told = f"{str(error)[:1].lower()}{str(error)[1:]}"
             raise ValueError(f"{cron!r} is no cron expression: {told}. Write it as '0 9 * * mon-fri'") from None
@@ -68,7 +67,7 @@ class Schedule(Pattern):
         from cronsim import CronSim
 
         zone = world.zone if self.tz is None else parse_zone(self.tz)
-        first = _EPOCH + timedelta(microseconds=world.start - 1)  # it looks for what is later
+        first = at_micros(world.start - 1)  # it looks for what is later
         for number, moment in enumerate(CronSim(self.cron, first.astimezone(zone))):
             at = micros(moment.astimezone(UTC))
             if at > world.end:

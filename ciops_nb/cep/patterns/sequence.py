@@ -21,7 +21,8 @@ from ciops_nb.cep.fields import Duration, Name, Names, Parts, Piece, Texts
 from ciops_nb.cep.parts import COMPARED
 from ciops_nb.cep.patterns.base import Pattern
 from ciops_nb.cep.samples import Bools, Ints, Labels
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
+from ciops_nb.estate.times import micros_of
 
 __all__ = ["Sequence", "Step"]
 

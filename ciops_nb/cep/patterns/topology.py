@@ -22,9 +22,9 @@ from ciops_nb.cep.fields import Duration, Names, Parts
 from ciops_nb.cep.patterns.base import Pattern
 from ciops_nb.cep.relations import OPPOSITE, Direction
 from ciops_nb.cep.samples import Bools, Ints, unique
-from ciops_nb.cep.world import World, micros_of
+from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule
-from ciops_nb.estate.times import micros, parse_time
+from ciops_nb.estate.times import micros, micros_of, parse_time
 from ciops_nb.topology.csr import runs
 
 __all__ = ["CommonUpstream", "NearPairs"]

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from ciops_nb.cep.parts import COMPARED
 from ciops_nb.cep.promql import tree
 from ciops_nb.cep.promql.functions import DATES, MATH, clamped, greatest, least, rounded
 from ciops_nb.cep.promql.grouping import Counted, Ranked, Reduced, keys
 from ciops_nb.cep.promql.histograms import Quantile
 from ciops_nb.cep.promql.labelling import joined, replaced
-from ciops_nb.cep.promql.matching import ARITHMETIC, COMPARED, SETS, Both, Either, matched
+from ciops_nb.cep.promql.matching import ARITHMETIC, SETS, Both, Either, matched
 from ciops_nb.cep.promql.parts import (
     NAME,
     Clock,
@@ -36,13 +37,12 @@ from ciops_nb.cep.promql.parts import (
 from ciops_nb.cep.promql.selecting import Beneath, Instant, Windowed, fitting
 from ciops_nb.cep.promql.windows import LEAST, WINDOWS
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels, Samples, Seen
-from ciops_nb.estate.times import format_time
+from ciops_nb.estate.times import at_micros, format_time, micros_of
 
 __all__ = ["Find", "Need", "compiled", "needs"]
 
 Find: TypeAlias = Callable[[Sequence[tree.Matcher]], Sequence[Samples]]
 Lookback: TypeAlias = Callable[[str], timedelta]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_TICKS = 20_000_000  # of a subquery
 _MOST_CELLS = 500_000_000  # of a subquery, ticks times series
 
@@ -159,7 +159,7 @@ class _Compiler:
                 return None
             at = self._span[0] if at == "start" else self._span[1]
         if self._span is None and at > self._first:
-            moment = format_time(_EPOCH + timedelta(microseconds=at))
+            moment = format_time(at_micros(at))
             raise self._expr.refuse(
                 f"'@' names {moment}, which had not come at the first tick", "Replay from then on, or later"
             )
@@ -169,7 +169,7 @@ class _Compiler:
         pinned = self._pinned(node.at, grid, nested)
         self._check_known(node.offset, nested)
         seens = [
-            self._see(samples, pinned or grid, _micros(self._lookback(samples.metric)), node.offset)
+            self._see(samples, pinned or grid, micros_of(self._lookback(samples.metric)), node.offset)
             for samples in self._samples(node.matchers)
         ]
         return Instant(seens, pinned=pinned is not None, stamped=stamped)
@@ -356,10 +356,6 @@ class _Compiler:
         return _Absent(part, _asked(node.args[0]))
 
 
-def _micros(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)
-
-
 def _texts(node: tree.Call) -> list[str]:
     return [text.value for arg in node.args if isinstance(text := tree.stripped(arg), tree.Text)]
 
@@ -451,7 +447,7 @@ def needs(expr: tree.Expr, grid: Grid, lookback: Lookback, *, span: tuple[int, i
     def add(node: tree.Node, first: int, last: int) -> None:
         if isinstance(node, tree.Selector):
             metric = exact(node.matchers)
-            over = _micros(lookback(metric or ""))
+            over = micros_of(lookback(metric or ""))
             put(metric, *shifted(node, first, last, over))
         elif isinstance(node, tree.Range):
             put(exact(node.selector.matchers), *shifted(node.selector, first, last, node.over))

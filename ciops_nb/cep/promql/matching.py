@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ciops_nb.cep.parts import COMPARED
 from ciops_nb.cep.promql.parts import NAME, Groups, Merged, Part, Refuse, Sources, chosen, lined_up, only, without
 from ciops_nb.cep.promql.tree import Expr, Matching
 from ciops_nb.cep.samples import Bools, Floats, Ints, Labels
 
-__all__ = ["ARITHMETIC", "COMPARED", "SETS", "Both", "Either", "matched"]
+__all__ = ["ARITHMETIC", "SETS", "Both", "Either", "matched"]
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.fmod, "^": np.power, "atan2": np.arctan2,
-}  # fmt: skip
-COMPARED: dict[str, Callable[[Any, Any], Any]] = {
-    ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal,
 }  # fmt: skip
 SETS = ("and", "or", "unless")
 _MOST_PAIRS = 2_000_000

@@ -7,15 +7,15 @@ Prometheus would fail at a tick, so does the part that is asked for it, with the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ciops_nb.cep.parts import Part, Sources, lined_up
 from ciops_nb.cep.promql.tree import Expr
 from ciops_nb.cep.samples import Bools, Floats, Grid, Ints, Labels
 from ciops_nb.errors import BadRule
-from ciops_nb.estate.times import format_time
+from ciops_nb.estate.times import at_micros, format_time
 
 __all__ = [
     "CELLS", "NAME", "Clock", "Constant", "Groups", "Mapped", "Merged", "Part", "Piecewise", "Refuse", "Sources",
@@ -24,29 +24,13 @@ __all__ = [
 
 NAME = "__name__"
 CELLS = 4_000_000  # of a matrix at a time
-Sources: TypeAlias = list[list[dict[str, Any]]]
 Refuse: TypeAlias = Callable[[str, int], BadRule]
 """From what is wrong and the number of a tick to the error."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Part(Protocol):
-    """One part of an expression; its *labels* are indexed by series."""
-
-    @property
-    def labels(self) -> Sequence[Labels]: ...
-
-    def at(self, ticks: Ints) -> tuple[Floats, Bools]:
-        """Values, and whether there is one: matrices of series by ticks."""
-
-    def sources(self, series: Ints, ticks: Ints) -> Sources:
-        """On what the value of each series at each tick (pair by pair, where it has one) rests."""
 
 
 def refusing(expr: Expr, grid: Grid) -> Refuse:
     def refuse(problem: str, tick: int) -> BadRule:
-        moment = format_time(_EPOCH + timedelta(microseconds=grid.start + tick * grid.step))
+        moment = format_time(at_micros(grid.start + tick * grid.step))
         return expr.refuse(f"at {moment} {problem}", "Prometheus fails there too: change the expression")
 
     return refuse
@@ -64,13 +48,6 @@ def in_chunks(series: int, ticks: Ints) -> list[Ints]:
     """*ticks*, so many at a time that a matrix with *series* stays small."""
     width = max(1, CELLS // max(1, series))
     return [ticks[begin : begin + width] for begin in range(0, len(ticks), width)]
-
-
-def lined_up(matrix: Any, rows: Ints, missing: Any) -> Any:
-    """The *rows* of *matrix*, *missing* where a row is -1."""
-    found = np.full((len(rows), matrix.shape[1]), missing, dtype=matrix.dtype)
-    found[rows >= 0] = matrix[rows[rows >= 0]]
-    return found
 
 
 class Groups:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ciops_nb.cep.promql import tree
 from ciops_nb.cep.promql.functions import FUNCTIONS
 from ciops_nb.cep.promql.regex import PatternRefused, translated
-from ciops_nb.errors import BadRule
+from ciops_nb.errors import BadRule, did_you_mean
+from ciops_nb.estate.times import micros, micros_of
 
 __all__ = ["parse"]
 
@@ -30,9 +31,7 @@ _TOKEN = re.compile(
     |(?P<word>[A-Za-z_:][\w:]*)|(?P<number>\.?\d[\w.]*)|(?P<space>\s+)|(?P<sign>=~|!~|[=!<>]=|.)""",
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
-_MICROSECOND = timedelta(microseconds=1)
 _LONGEST_TIME = timedelta(days=365 * 1000)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 253_402_300_799  # the last second of the year 9999
 _HINT = "Write it as Prometheus reads it"
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -137,7 +136,7 @@ class _Reader:
         from ciops_nb.estate.names import nearest
 
         near = nearest(name, [*FUNCTIONS, *AGGREGATIONS])
-        hint = f"Did you mean {' or '.join(repr(one) for one in near)}?" if near else "Say it with other functions"
+        hint = did_you_mean(near, "Say it with other functions")
         return self._refuse(f"the function {name!r} is not evaluated here", hint, self._word(name, called=True))
 
     # ── before the library ──────────────────────────────────────────────────────────────────────────────────────────
@@ -277,7 +276,7 @@ def _number(text: str) -> float | None:
 def _micros(length: timedelta | None) -> int | None:
     if length is not None and abs(length) > _LONGEST_TIME:
         raise OverflowError
-    return None if length is None else length // _MICROSECOND
+    return None if length is None else micros_of(length)
 
 
 def _moment(given: Any) -> tree.At:
@@ -285,6 +284,5 @@ def _moment(given: Any) -> tree.At:
         return None
     kind = str(given.type).rpartition(".")[2]
     if kind == "At":
-        moment: int = (given.at - _EPOCH) // _MICROSECOND
-        return moment
+        return micros(given.at)
     return "start" if kind == "Start" else "end"

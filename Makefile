@@ -25,6 +25,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/python hatch_build.py --check
 
 # The wheel is built without a network and imported from a folder of its own, without the sources.
 wheel: $(READY)

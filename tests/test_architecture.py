@@ -56,7 +56,20 @@ BELOW = {
         "tools",
         "session",
     },
-    "views": {"errors", "estate", "answers", "recipes"},
+    "views": {
+        "errors",
+        "parameters",
+        "sync",
+        "estate",
+        "cep",
+        "answers",
+        "present",
+        "execution",
+        "registry",
+        "tools",
+        "session",
+        "recipes",
+    },
     "cli": {"errors", "estate", "recipes", "registry", "tools", "views"},
 }
 # The step up, made where it is needed and not when the module is loaded.

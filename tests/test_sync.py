@@ -5,6 +5,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -134,3 +135,34 @@ def test_it_works_in_the_plugin_of_anyio(tmp_path):
 
     assert 0 == played.returncode, played.stdout + played.stderr
     assert "4 passed" in played.stdout
+
+
+# ── started, and not waited for ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_started_runs_at_home_and_hands_over_its_result_or_its_error() -> None:
+    async def where() -> str:
+        return threading.current_thread().name
+
+    async def fail() -> None:
+        raise LookupError("gone")
+
+    assert "ciops-home" == sync.start(where, name="where").result(5)
+    assert isinstance(sync.start(fail, name="fail").exception(5), LookupError)
+
+
+def test_cancelling_what_was_started_cancels_the_work() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    async def forever() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    future = sync.start(forever, name="forever")
+    assert begun.wait(5)
+    future.cancel()
+
+    assert ended.wait(5)

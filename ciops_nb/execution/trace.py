@@ -82,6 +82,7 @@ class Trace:
     def __init__(self, *, frames: str = "pandas", clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._frames, self._clock = frames, clock
         self._spans: deque[Span] = deque(maxlen=_MOST)
+        self._going: dict[str, tuple[Open, int]] = {}
         self._numbers = itertools.count(1)
         self._dropped = 0
         self._hooks: list[Hook] = []
@@ -108,6 +109,7 @@ class Trace:
         # next() of a counter is one step of the interpreter: no two threads get the same number.
         span = Open(f"{next(self._numbers):08x}", kind, name, parent, self._since + began)
         token = _open.set(span)
+        self._going[span.id] = (span, threading.get_ident())
         ends = [end for begin in self._begins if (end := _told(begin, span)) is not None]
         try:
             yield span
@@ -122,13 +124,10 @@ class Trace:
             self._keep(span, self._clock() - began, error, ends)
 
     def _keep(self, span: Open, took: int, error: str | None, ends: list[Hook]) -> None:
-        ended = Span(
-            span.id, span.parent.id if span.parent is not None else None, span.kind, span.name, span.start_ns,
-            took, span.rows, span.bytes, span.cached, span.retries, span.source, span.status, error, span.call_id,
-            threading.get_ident(),
-        )  # fmt: skip
+        ended = _as_it_is(span, took, error, threading.get_ident())
         self._dropped += len(self._spans) == _MOST
         self._spans.append(ended)
+        del self._going[span.id]
         for hook in (*reversed(ends), *self._hooks):
             _told(hook, ended)
 
@@ -136,6 +135,23 @@ class Trace:
     def spans(self) -> tuple[Span, ...]:
         """What has ended, in the order of ending."""
         return tuple(self._spans)
+
+    def inside(self, root: str) -> tuple[Span, ...]:
+        """The span *root* and what was done inside of it, in the order of starting; may be asked from any thread.
+
+        What still goes on is there too, with the status ``running`` and the time it has taken so far.
+        """
+        now = self._since + self._clock()
+        known = {span.id: _as_it_is(span, max(0, now - span.start_ns), None, thread, "running")
+                 for span, thread in list(self._going.values())}  # fmt: skip
+        began = known[root].start_ns if root in known else None
+        for span in reversed(self._spans.copy()):
+            if span.span_id == root:
+                began = span.start_ns
+            if began is not None and span.start_ns + span.duration_ns < began:
+                break  # and so had all before it
+            known[span.span_id] = span  # one that ended between the two looks has ended
+        return tuple(_inside(sorted(known.values(), key=_by_start), root))
 
     @property
     def dropped(self) -> int:
@@ -158,7 +174,7 @@ class Trace:
             cached, retries, source, status (ok, complete, truncated, fallback, error, cancelled), error and call_id, in
             the order of starting.
         """
-        spans = sorted(self._spans, key=lambda span: (span.start_ns, span.span_id))
+        spans = sorted(self._spans, key=_by_start)
         if root is not None:
             spans = _inside(spans, root)
         names = [field.name for field in fields(Span) if field.name != "thread"]
@@ -205,7 +221,7 @@ class Trace:
         Raises:
             BadParameter: the file cannot be written there.
         """
-        spans = sorted(self._spans, key=lambda span: (span.start_ns, span.span_id))
+        spans = sorted(self._spans, key=_by_start)
         threads = {ident: number for number, ident in enumerate(dict.fromkeys(span.thread for span in spans), start=1)}
         told = [
             {
@@ -236,6 +252,18 @@ def _told(hook: Callable[[Any], Any], span: Open | Span) -> Any:
     except Exception as error:  # noqa: BLE001  an answer is not lost because somebody who watches fails
         warnings.warn(f"trace hook {hook!r} failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=4)
         return None
+
+
+def _as_it_is(span: Open, took: int, error: str | None, thread: int, status: str | None = None) -> Span:
+    return Span(
+        span.id, span.parent.id if span.parent is not None else None, span.kind, span.name, span.start_ns, took,
+        span.rows, span.bytes, span.cached, span.retries, span.source, status or span.status, error, span.call_id,
+        thread,
+    )  # fmt: skip
+
+
+def _by_start(span: Span) -> tuple[int, str]:
+    return span.start_ns, span.span_id
 
 
 def _inside(spans: list[Span], root: str) -> list[Span]:

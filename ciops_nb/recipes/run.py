@@ -22,6 +22,7 @@ from ciops_nb.errors import BadParameter, UnknownTool
 from ciops_nb.estate.names import nearest
 from ciops_nb.execution.keep import difference, digest, plain
 from ciops_nb.execution.record import Recorded, Recorder
+from ciops_nb.execution.trace import Span, Trace
 from ciops_nb.recipes.findings import Findings
 from ciops_nb.tools.params import told
 from ciops_nb.tools.scope import codes_of
@@ -136,7 +137,8 @@ class Run:
         self.error: BaseException | None = None
         self._findings: Findings | None = None
         self.task: asyncio.Task[None] | None = None
-        self._spans: Callable[[], Any] | None = None
+        self._trace: Trace | None = None
+        self._root = ""
 
     @property
     def id(self) -> str:
@@ -194,9 +196,14 @@ class Run:
     @property
     def trace(self) -> Any:
         """The spans of this run, as ``ops.trace.frame()`` gives those of the session."""
-        if self._spans is None:
+        if self._trace is None:
             raise BadParameter("run", f"{self.recipe} {self.id}", "was read from a file that holds no spans", "Run it")
-        return self._spans()
+        return self._trace.frame(root=self._root)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The spans of this run, those that still go on among them; none where it was read from a file."""
+        return () if self._trace is None else self._trace.inside(self._root)
 
     @property
     def wait(self) -> sync.Twin[..., Run]:
@@ -248,7 +255,7 @@ class Run:
         """Run *function*, and note how it ended."""
         try:
             with self.recorder.on(), ops.trace.span("run", self.recipe) as span:
-                self._spans = lambda: ops.trace.frame(root=span.id)
+                self._trace, self._root = ops.trace, span.id
                 found = await function(ops, **params)
                 if not isinstance(found, Findings):
                     raise TypeError(f"recipe {self.recipe} returned a {type(found).__name__}, not Findings")

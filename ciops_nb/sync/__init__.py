@@ -29,10 +29,10 @@ and ``cell`` the ways to wait on the caller's own loop, ``notebook`` the extensi
 """
 
 from ciops_nb.sync.caller import run, use_running_loop
-from ciops_nb.sync.crossing import Call, Twin, block, call, in_thread, limited, on_home_loop, twin
+from ciops_nb.sync.crossing import Call, Twin, block, call, in_thread, limited, on_home_loop, start, twin
 from ciops_nb.sync.together import together
 
 __all__ = [
-    "Call", "Twin", "block", "call", "in_thread", "limited", "on_home_loop", "run", "together", "twin",
-    "use_running_loop",
+    "Call", "Twin", "block", "call", "in_thread", "limited", "on_home_loop", "run", "start", "together",
+    "twin", "use_running_loop",
 ]  # fmt: skip

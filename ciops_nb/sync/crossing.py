@@ -640,6 +640,28 @@ def twin(function: Callable[P, Coroutine[Any, Any, R]]) -> Twin[P, R]:
     return Twin(function)
 
 
+def start(make: Callable[[], Coroutine[Any, Any, R]], *, name: str) -> Future[R]:
+    """Run ``make()`` on the home loop and come back at once: for callbacks, in which nobody must wait.
+
+    Args:
+        make: Makes the coroutine; called at home.
+        name: What it is called in tasks.
+
+    Returns:
+        A future of ``concurrent.futures``; cancelling it cancels the work.
+    """
+    if _is_inline():
+        raise CannotWait(name, "There is no other thread that it could run in")
+
+    async def begin() -> R:
+        task = asyncio.current_task()
+        assert task is not None
+        task.set_name(name)
+        return await make()
+
+    return asyncio.run_coroutine_threadsafe(begin(), _get_home().loop)
+
+
 async def in_thread(function: Callable[..., R], *args: Any) -> R:
     """Run *function* in the bounded pool, so that work for the processor does not hold up the home loop.
 

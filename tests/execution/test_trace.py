@@ -150,3 +150,42 @@ def test_a_hook_is_told_of_each_span_that_ends() -> None:
     assert 2 == len(trace)
     trace.clear()
     assert (0, 0) == (len(trace), trace.dropped)
+
+
+def test_what_goes_on_is_told_beside_what_has_ended(tmp_path: Path) -> None:
+    trace = Trace(clock=iter(range(0, 10_000, 10)).__next__)
+    with trace.span("run", "earlier"):
+        pass
+    with trace.span("run", "triage") as run:
+        with trace.span("tool", "ci_get"):
+            pass
+        with trace.span("tool", "history_recent"):
+            live = trace.inside(run.id)
+        assert [("triage", "running"), ("ci_get", "ok"), ("history_recent", "running")] == [
+            (span.name, span.status) for span in live
+        ]
+        assert [40, 10, 10] == [span.duration_ns for span in live]
+
+    assert ["ok", "ok", "ok"] == [span.status for span in trace.inside(run.id)]
+    assert () == trace.inside("no such span")
+
+
+def test_what_goes_on_can_be_told_while_other_threads_work() -> None:
+    trace, over, wrong = Trace(), threading.Event(), []
+
+    def work() -> None:
+        while not over.is_set():
+            with trace.span("run", "a"), trace.span("tool", "b"):
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    with trace.span("run", "mine") as mine:
+        for thread in threads:
+            thread.start()
+        for _ in range(300):
+            wrong += [span for span in trace.inside(mine.id) if span.span_id != mine.id]
+        over.set()
+        for thread in threads:
+            thread.join()
+
+    assert [] == wrong

@@ -1,0 +1,8 @@
+import type { RenderProps } from "@anywidget/types";
+import { element } from "./host";
+
+export default {
+  render({ el }: RenderProps) {
+    el.append(element("div"));
+  },
+};

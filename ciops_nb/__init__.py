@@ -31,13 +31,13 @@ _PLACES = {
     "cep": "",
     "connect": "session",
     "errors": "",
-    "load_ipython_extension": "sync.notebook",
+    "load_ipython_extension": "extension",
     "provenance": "answers",
     "recipe": "recipes.run",
     "replay": "recipes.bundle",
     "sync": "",
     "tool": "registry",
-    "unload_ipython_extension": "sync.notebook",
+    "unload_ipython_extension": "extension",
 }
 
 __all__ = [

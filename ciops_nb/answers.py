@@ -7,13 +7,24 @@ such place, so theirs are kept in a table beside, for as long as the frame lives
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, NoReturn
 
 from ciops_nb.estate.times import format_time
 
-__all__ = ["COMPLETE", "FIELDS", "STATUSES", "Provenance", "attach", "describe", "frozen", "provenance", "record"]
+__all__ = [
+    "COMPLETE",
+    "FIELDS",
+    "STATUSES",
+    "Provenance",
+    "attach",
+    "describe",
+    "frozen",
+    "provenance",
+    "record",
+    "watch",
+]
 
 KEY = "ciops"
 COMPLETE = "complete"
@@ -24,6 +35,7 @@ FIELDS = (
 )  # fmt: skip
 
 _beside: dict[int, tuple[weakref.ref[Any], Provenance]] = {}
+_hook: Callable[[Any, Provenance], None] | None = None
 
 
 class Provenance(dict[str, Any]):
@@ -102,6 +114,12 @@ def record(call: Any, answer: Any, *, started_at: datetime, duration_ms: float) 
     return told
 
 
+def watch(hook: Callable[[Any, Provenance], None] | None) -> None:
+    """Tell *hook* of each answer from now on, instead of whoever was told; None: nobody."""
+    global _hook
+    _hook = hook
+
+
 def attach(result: Any, record: Provenance) -> Any:
     """Put *record* where ``provenance(result)`` finds it, and return the result."""
     if hasattr(result, "attrs"):
@@ -111,6 +129,8 @@ def attach(result: Any, record: Provenance) -> Any:
     else:
         number = id(result)
         _beside[number] = (weakref.ref(result, lambda _: _beside.pop(number, None)), record)
+    if _hook is not None:
+        _hook(result, record)
     return result
 
 

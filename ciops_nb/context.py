@@ -6,8 +6,8 @@ Nothing else is global.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
@@ -23,7 +23,7 @@ from ciops_nb.flights import Flights
 from ciops_nb.parameters import check_count
 from ciops_nb.ways import Rates, Way, Work, decide
 
-__all__ = ["Context", "Frame", "Graph", "Notes", "Shared", "Spans"]
+__all__ = ["Context", "Frame", "Graph", "Notes", "Shared", "Spans", "Unseen"]
 
 T = TypeVar("T")
 
@@ -63,6 +63,20 @@ class Spans(Protocol):
 
     def span(self, kind: Any, name: str) -> AbstractContextManager[OpenSpan]:
         """Measure what is done inside."""
+
+
+@dataclass
+class _Nothing:
+    rows: int | None = None
+    bytes: int | None = None
+
+
+class Unseen:
+    """Measures nothing, for work that is no part of a call."""
+
+    @contextmanager
+    def span(self, kind: Any, name: str) -> Iterator[OpenSpan]:
+        yield _Nothing()
 
 
 class Shared:

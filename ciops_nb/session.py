@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ import polars as pl
 
 from ciops_nb import parameters, sync
 from ciops_nb.answers import COMPLETE, attach, record
+from ciops_nb.context import Context, Unseen
 from ciops_nb.engines.protocol import Engine
 from ciops_nb.engines.select import open_engine
 from ciops_nb.errors import (
@@ -414,6 +416,16 @@ class Ops:
             warnings=tuple(ctx.notes.warnings),
             steady=steady,
         )
+
+    async def aside(self) -> Context:
+        """What tools reach at the first source, for looking without asking: it leaves no span, and no answer is kept.
+
+        Raises:
+            SessionClosed, EngineUnavailable
+        """
+        if self._closed:
+            raise SessionClosed(self.source)
+        return replace(self._first.context(await self._first.now(), self._tz), spans=Unseen())
 
     async def _order(self, call: Call) -> list[Choice]:
         """The sources in their turn for *call*."""

@@ -70,6 +70,7 @@ BELOW = {
         "session",
         "recipes",
     },
+    "extension": {"sync", "answers", "context", "registry", "session", "tools", "recipes", "views"},
     "cli": {"errors", "estate", "recipes", "registry", "tools", "views"},
 }
 # The step up, made where it is needed and not when the module is loaded.

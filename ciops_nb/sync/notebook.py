@@ -1,4 +1,4 @@
-"""``%load_ext ciops_nb``: the cells of this notebook run in greenlets, so that plain code in them can really wait.
+"""A part of ``%load_ext ciops_nb``: the cells of a notebook run in greenlets, so that plain code in them really waits.
 
 While a cell waits (``.sync``, ``run(..., where="caller")``) its loop turns: tasks of the analyst's go on, and clicks on
 widgets arrive, on whichever loop the kernel runs. ``%unload_ext ciops_nb`` undoes it.
@@ -80,12 +80,12 @@ def _coroutine_of_task() -> Any:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """What ``%load_ext ciops_nb`` calls; it has its effect from the next cell on."""
+    """Wrap what runs cells; it has its effect from the next cell on."""
     global _extension
     kernel = getattr(ipython, "kernel", None)
     if not hasattr(kernel, "shell_handlers"):
         warnings.warn(
-            "%load_ext ciops_nb does nothing here: there is no kernel of ipykernel's, and .sync needs none",
+            "%load_ext ciops_nb leaves cells as they are here: there is no kernel of ipykernel's, and .sync needs none",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -97,7 +97,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """What ``%unload_ext ciops_nb`` calls; it has its effect from the next cell on."""
+    """Undo it; it has its effect from the next cell on."""
     global _extension
     if _extension is not None:
         _extension.unload()

@@ -39,7 +39,7 @@ from ciops_nb.tools.scope import (
 )
 from ciops_nb.ways import Work
 
-__all__ = ["ci_aggregate", "ci_get", "ci_get_by_code", "ci_list_preview", "ci_search"]
+__all__ = ["MATCHES", "ci_aggregate", "ci_get", "ci_get_by_code", "ci_list_preview", "ci_search"]
 
 Places: TypeAlias = npt.NDArray[np.int64]
 Scores: TypeAlias = npt.NDArray[np.float64]
@@ -48,6 +48,7 @@ _SHOWN = CI_COLUMNS[:10]  # up to owner
 _SEARCHED = ("ci_code", "ci_name", "ci_type", "ci_subtype", "ci_category")
 _EXACT = {0: 1.0, 1: 0.8}  # the score of a code or a name that is the word, by the place of its field
 _PREFIX, _WORD, _SUBSTRING = 0.6, 0.4, 0.2
+MATCHES = ("all", "any")
 _BETWEEN_WORDS = r"[^\p{L}\p{N}]+"
 _MEASURES = ("count", "count_distinct", "min", "max", "mean", "sum")
 
@@ -89,7 +90,7 @@ async def ci_search(
         score (1 exact code, 0.8 exact name, 0.6 prefix of either, 0.4 whole word, 0.2 substring; the mean over the
         words) and matched_on (the best field of each word). Ties are in order of ci_code.
     """
-    choose("match", match, ("all", "any"))
+    choose("match", match, MATCHES)
     if not isinstance(keywords, str):
         raise BadParameter("keywords", keywords, "is not a text", 'Such as "erp db"')
     moment = ctx.moment(as_of)

@@ -38,7 +38,7 @@ from ciops_nb.ways import Work
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["VIEWS", "View", "graph_expand", "graph_path", "near_by"]
+__all__ = ["DIRECTIONS", "VIEWS", "View", "graph_expand", "graph_path", "near_by", "relation_types"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ VIEWS = {
     "path": View(3, 10, "either"),
 }
 _HOPS = 64  # beyond, an estimate changes no more
-_DIRECTIONS = ("upstream", "downstream", "either")
+DIRECTIONS = ("upstream", "downstream", "either")
 _NODE = ("ci_id", "ci_name", "ci_type", "ci_subtype", "status", "criticality")
 
 
@@ -109,7 +109,7 @@ async def _at(ctx: Context, moment: datetime, seen: _Seen) -> tuple[Snapshot, pl
         return await sync.in_thread(Topology.build, cis, relations, ctx.manifest.relation_types), cis
 
     async def part() -> tuple[Topology, pl.DataFrame]:
-        types = await _declared(ctx)
+        types = await relation_types(ctx)
         follow = _followed(types, seen)
         cis, relations = await around(ctx, moment, seen.roots, depth=seen.depth, follow=follow, target=seen.target)
         return await sync.in_thread(Topology.build, cis, relations, types), cis
@@ -120,7 +120,7 @@ async def _at(ctx: Context, moment: datetime, seen: _Seen) -> tuple[Snapshot, pl
     return await sync.in_thread(topology.at, micros(moment)), cis
 
 
-async def _declared(ctx: Context) -> dict[str, Impact]:
+async def relation_types(ctx: Context) -> dict[str, Impact]:
     """All relation types that were ever used, or are declared, so that a part of the graph knows them all."""
 
     async def build() -> list[str]:
@@ -190,7 +190,7 @@ def _shape(view: str, depth: int | None, direction: str | None) -> tuple[View, i
         raise BadParameter(
             "depth", depth, f"view {view!r} goes to {shape.deepest} at most", "Ask for less, or choose a deeper view"
         )
-    way = choose("direction", shape.direction if direction is None else direction, _DIRECTIONS)
+    way = choose("direction", shape.direction if direction is None else direction, DIRECTIONS)
     return shape, steps, cast("Direction", way)
 
 
@@ -286,7 +286,7 @@ async def graph_path(
     Raises:
         ItemNotFound, BadParameter
     """
-    choose("direction", direction, _DIRECTIONS)
+    choose("direction", direction, DIRECTIONS)
     check_count("max_hops", max_hops)
     check_count("k", k, least=1)
     for name, value in (("source", source), ("target", target)):

@@ -24,11 +24,13 @@ from ciops_nb.registry import tool
 from ciops_nb.tools.filters import parse_field
 from ciops_nb.tools.scope import ci_rows, known_field, latest_cis, properties_at, read_tables, scope_ids, with_codes
 
-__all__ = ["definition_of", "metric_aggregate", "metric_list", "metric_series_table"]
+__all__ = [
+    "AGGREGATES", "FILLS", "definition_of", "definitions", "metric_aggregate", "metric_list", "metric_series_table",
+]  # fmt: skip
 
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)\Z")
-_AGGREGATES = ("count", "min", "max", "mean", "sum", "stddev", "first", "last", "rate", "increase")
-_FILLS = ("previous", "zero", "interpolate")
+AGGREGATES = ("count", "min", "max", "mean", "sum", "stddev", "first", "last", "rate", "increase")
+FILLS = ("previous", "zero", "interpolate")
 _BUCKET_LIMIT = 5_000_000
 
 
@@ -42,7 +44,7 @@ async def metric_list(ctx: Context, ci: Any = None) -> Frame:
     Returns:
         A frame with metric, unit, kind (gauge, counter), description and bad_direction (up, down, none), by name.
     """
-    known = await _definitions(ctx)
+    known = await definitions(ctx)
     if ci is not None:
         rows = ci_rows(ctx, ctx.tables.table("metric"), await scope_ids(ctx, ci))
         found = (await ctx.run(rows.select("metric").unique()))["metric"].to_list()
@@ -58,7 +60,7 @@ async def metric_list(ctx: Context, ci: Any = None) -> Frame:
     return known
 
 
-async def _definitions(ctx: Context) -> pl.DataFrame:
+async def definitions(ctx: Context) -> pl.DataFrame:
     async def build() -> pl.DataFrame:
         rows = await ctx.run(ctx.tables.table("metric_def"))
         return rows.select("metric", "unit", "kind", "description", "bad_direction").sort("metric")
@@ -78,7 +80,7 @@ async def definition_of(ctx: Context, metric: Any) -> dict[str, Any]:
 
 
 async def _defined(ctx: Context) -> dict[str, dict[str, Any]]:
-    known = await _definitions(ctx)
+    known = await definitions(ctx)
 
     async def build() -> dict[str, dict[str, Any]]:
         return {row["metric"]: row for row in known.iter_rows(named=True)}
@@ -155,10 +157,10 @@ async def _points(ctx: Context, metrics: list[str] | None, ids: list[str] | None
 def _check_aggregates(agg: Any) -> list[str]:
     asked = [agg] if isinstance(agg, str) else list(agg) if isinstance(agg, (list, tuple)) else []
     if not asked:
-        raise BadParameter("agg", agg, "names no aggregate", f"Use {', '.join(_AGGREGATES)}, or pNN")
+        raise BadParameter("agg", agg, "names no aggregate", f"Use {', '.join(AGGREGATES)}, or pNN")
     for name in asked:
-        if not isinstance(name, str) or (name not in _AGGREGATES and not _QUANTILE.match(name)):
-            raise BadParameter("agg", name, "is not an aggregate", f"Use {', '.join(_AGGREGATES)}, or p50, p95, p99.9")
+        if not isinstance(name, str) or (name not in AGGREGATES and not _QUANTILE.match(name)):
+            raise BadParameter("agg", name, "is not an aggregate", f"Use {', '.join(AGGREGATES)}, or p50, p95, p99.9")
     return list(dict.fromkeys(asked))
 
 
@@ -396,7 +398,7 @@ async def metric_series_table(
     if more:
         raise BadParameter("agg", agg, "is more than one aggregate", "Name one; metric_aggregate takes several")
     if fill is not None:
-        choose("fill", fill, _FILLS)
+        choose("fill", fill, FILLS)
         if every is None:
             raise BadParameter("fill", fill, "raw points have no gaps to fill", 'Give buckets too, such as every="5m"')
     check_count("limit", limit, optional=True)

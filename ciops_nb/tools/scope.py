@@ -32,6 +32,7 @@ __all__ = [
     "lookup",
     "no_such_ci",
     "properties_at",
+    "property_fields",
     "property_index",
     "read_tables",
     "scope_ids",
@@ -181,15 +182,21 @@ async def known_field(ctx: Context, field: Field) -> Field:
     if field.place == "column":
         return field
 
-    async def build() -> set[tuple[str, str]]:
-        names = await ctx.run(ctx.tables.table("ci_property").select("kind", "name").unique())
-        return {(kind, name) for kind, name in names.iter_rows()}
-
-    known = await ctx.shared.get("property_names", build)
+    known = await property_fields(ctx)
     if (field.place, field.name) not in known:
-        texts = sorted(f"{'tags' if kind == 'tag' else 'attributes'}.{name}" for kind, name in known)
+        texts = sorted(known.values())
         raise UnknownField(field.text, nearest(field.text, texts), f"No CI has a {field.place} of that name.")
     return field
+
+
+async def property_fields(ctx: Context) -> dict[tuple[str, str], str]:
+    """What the tags and attributes are called in a ``where``, by their kind and name: all that some CI ever had."""
+
+    async def build() -> dict[tuple[str, str], str]:
+        names = await ctx.run(ctx.tables.table("ci_property").select("kind", "name").unique())
+        return {(kind, name): f"{'tags' if kind == 'tag' else 'attributes'}.{name}" for kind, name in names.iter_rows()}
+
+    return await ctx.shared.get("property_names", build)
 
 
 async def conditions_of(ctx: Context, where: Any) -> tuple[Condition, ...]:

@@ -106,6 +106,10 @@ class Shared:
         """Whether what was asked of *slot* is there, or in the making."""
         return f"{slot} {key}".rstrip() in self._made
 
+    def made(self, key: str) -> bool:
+        """Whether what was asked of *key* is there."""
+        return self._made.has(key)
+
     def way(self, work: Work, sizes: Mapping[str, int]) -> Way:
         """How *work* would be done now."""
         slot = work.index or ""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import polars as pl
 
@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ciops_nb.recipes.run import Run
+
+    _Frames: TypeAlias = Literal["pandas", "polars"]
+else:  # jedi 0.20 breaks down at a property that returns a Literal, and then completes nothing of a session
+    _Frames = str
 
 __all__ = ["Ops", "connect"]
 
@@ -126,7 +130,7 @@ class Ops:
         return self._tz
 
     @property
-    def frames(self) -> Literal["pandas", "polars"]:
+    def frames(self) -> _Frames:
         """What tools return."""
         return "polars" if self._frames == "polars" else "pandas"
 
@@ -417,15 +421,21 @@ class Ops:
             steady=steady,
         )
 
-    async def aside(self) -> Context:
+    async def aside(self) -> tuple[Context, datetime | None]:
         """What tools reach at the first source, for looking without asking: it leaves no span, and no answer is kept.
+
+        Returns:
+            The context, and what time it is there; None, and the wall clock in the context, where that would have to be
+            looked up in the data first, which may take longer than the looking.
 
         Raises:
             SessionClosed, EngineUnavailable
         """
         if self._closed:
             raise SessionClosed(self.source)
-        return replace(self._first.context(await self._first.now(), self._tz), spans=Unseen())
+        now = await self._first.now() if self._first.knows_now() else None
+        context = self._first.context(datetime.now(UTC) if now is None else now, self._tz)
+        return replace(context, spans=Unseen()), now
 
     async def _order(self, call: Call) -> list[Choice]:
         """The sources in their turn for *call*."""

@@ -84,6 +84,10 @@ class Source:
             return datetime.now(UTC)
         return await self.newest()
 
+    def knows_now(self) -> bool:
+        """Whether ``now`` is known without a look at the data."""
+        return self._now is not None or self.live or self._shared().made("newest")
+
     async def newest(self) -> datetime:
         """Up to when there are data."""
 

@@ -89,7 +89,7 @@ class Matcher:
             return []
         known, moment = fetch.found
         names, total = starting(known, typed, _MOST)
-        gone = ended(known, names, moment)
+        gone = set() if moment is None else ended(known, names, moment)
         cut = f", {len(names)} of {total:,}" if len(names) < total else ""
         return [(name, ("ended" if name in gone else "name") + cut) for name in names]
 
@@ -98,7 +98,7 @@ class _Fetch:
     """Names that are read at home, in a thread of their own: who waits for them no longer need not stop them."""
 
     def __init__(self, make: Any) -> None:
-        self.found: tuple[Known, datetime] | None = None
+        self.found: tuple[Known, datetime | None] | None = None
         self._make = make
         self._ended = threading.Event()
         threading.Thread(target=self._run, name="ciops-names", daemon=True).start()
@@ -119,9 +119,9 @@ class _Fetch:
             self._ended.set()
 
 
-async def _read(ops: Ops, asked: Asked) -> tuple[Known, datetime]:
-    ctx = await ops.aside()
-    return await asked(ctx), ctx.now
+async def _read(ops: Ops, asked: Asked) -> tuple[Known, datetime | None]:
+    ctx, now = await ops.aside()
+    return await asked(ctx), now
 
 
 # ── what is meant ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -71,8 +71,9 @@ class Answered:
         if kind != "graph" and answer.shape[0] * answer.shape[1] <= _MOST_CELLS:
             memory.cells = answer.shape[0] * answer.shape[1]
             memory.copy = answer.copy(deep=False) if kind == "pandas" else answer.clone()
+        known = self._kept.pop(id(record), None)
         self._kept[id(record)] = memory
-        self._cells += memory.cells
+        self._cells += memory.cells - (0 if known is None else known.cells)
         self._let_go()
 
     def _let_go(self) -> None:

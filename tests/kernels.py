@@ -101,6 +101,27 @@ class Kernel:
     def run(self, cell):
         return self.result(self.start(cell))
 
+    def bundle(self, cell):
+        """What the cell displays last, by its MIME types."""
+        asked, data = self.start(cell), {}
+        while True:
+            kind, content = self._next(asked)
+            if kind in ("execute_result", "display_data"):
+                data = content["data"]
+            assert kind != "error", content
+            if kind == "status" and content["execution_state"] == "idle":
+                return data
+
+    def complete(self, code, cursor=None):
+        """The cells that Tab at *cursor*, or at the end, leads to."""
+        asked = self.client.complete(code, cursor)
+        while True:
+            reply = self.client.get_shell_msg(timeout=SECONDS)
+            if reply["parent_header"].get("msg_id") == asked:
+                told = reply["content"]
+                assert "ok" == told["status"], told
+                return [code[: told["cursor_start"]] + one + code[told["cursor_end"] :] for one in told["matches"]]
+
     def begin(self, cell, *, subshell=None, word="begun"):
         """Start a cell, and come back when it has printed *word*."""
         asked = self.start(cell, subshell=subshell)

@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -21,9 +21,8 @@ from ciops_nb import sync
 from ciops_nb.extension.code import Place, Text, place_of
 
 if TYPE_CHECKING:
-    from ciops_nb.context import Context
     from ciops_nb.session import Ops
-    from ciops_nb.tools.names import Known
+    from ciops_nb.tools.names import Known, Names
 
 __all__ = ["Matcher"]
 
@@ -31,8 +30,6 @@ _MOST = 50
 _PATIENCE = 0.4  # seconds that Tab waits for names that are not there yet
 _AGAIN = 0.05  # for names that were waited for before
 _LIMIT = 60.0  # after which they are given up
-
-Asked = Callable[["Context"], Awaitable["Known"]]
 
 
 class Matcher:
@@ -45,7 +42,7 @@ class Matcher:
     def __init__(self, namespace: Callable[[], Mapping[str, Any]]) -> None:
         self.__qualname__ = self.matcher_identifier  # IPython asks for it too
         self._namespace = namespace
-        self._fetches: dict[tuple[int, Asked], _Fetch] = {}
+        self._fetches: dict[tuple[int, Names], _Fetch] = {}
 
     def __call__(self, context: Any) -> dict[str, Any]:
         nothing: dict[str, Any] = {"completions": [], "suppress": False}
@@ -72,7 +69,7 @@ class Matcher:
         found = _chosen(names, typed) if isinstance(names, tuple) else self._known(ops, names, typed)
         return _completions(found, place.text)
 
-    def _known(self, ops: Ops, asked: Asked, typed: str) -> list[tuple[str, str]]:
+    def _known(self, ops: Ops, asked: Names, typed: str) -> list[tuple[str, str]]:
         """Names of the estate's, and what they are."""
         from ciops_nb.tools.names import ended, starting
 
@@ -84,14 +81,14 @@ class Matcher:
             self._fetches[key] = fetch
         if not fetch.wait(patience):
             return []
-        del self._fetches[key]
+        self._fetches.pop(key, None)  # Tab may be pressed in two threads
         if fetch.found is None:
             return []
         known, moment = fetch.found
         names, total = starting(known, typed, _MOST)
         gone = set() if moment is None else ended(known, names, moment)
         cut = f", {len(names)} of {total:,}" if len(names) < total else ""
-        return [(name, ("ended" if name in gone else "name") + cut) for name in names]
+        return [(name, asked.kind + (", ended" if name in gone else "") + cut) for name in names]
 
 
 class _Fetch:
@@ -119,15 +116,15 @@ class _Fetch:
             self._ended.set()
 
 
-async def _read(ops: Ops, asked: Asked) -> tuple[Known, datetime | None]:
+async def _read(ops: Ops, asked: Names) -> tuple[Known, datetime | None]:
     ctx, now = await ops.aside()
-    return await asked(ctx), now
+    return await asked.read(ctx), now
 
 
 # ── what is meant ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _meant(place: Place, namespace: Mapping[str, Any]) -> tuple[Ops, Asked | tuple[str, ...]] | None:
+def _meant(place: Place, namespace: Mapping[str, Any]) -> tuple[Ops, Names | tuple[str, ...]] | None:
     """The session, and which names belong there."""
     from ciops_nb.session import Ops
 
@@ -143,7 +140,7 @@ def _meant(place: Place, namespace: Mapping[str, Any]) -> tuple[Ops, Asked | tup
     return None if not names else (ops, names)
 
 
-def _names(ops: Ops, name: str, place: Place) -> Asked | tuple[str, ...] | None:
+def _names(ops: Ops, name: str, place: Place) -> Names | tuple[str, ...] | None:
     from ciops_nb.recipes.run import all_recipes
     from ciops_nb.registry import all_tools
 
@@ -168,7 +165,7 @@ def _names(ops: Ops, name: str, place: Place) -> Asked | tuple[str, ...] | None:
 _BOUND = ((), ("sync",))
 
 
-def _of_tool(tool: Any, place: Place, *, before: int = 0) -> Asked | tuple[str, ...] | None:
+def _of_tool(tool: Any, place: Place, *, before: int = 0) -> Names | tuple[str, ...] | None:
     from ciops_nb.registry import Tool
 
     if not isinstance(tool, Tool):
@@ -181,7 +178,7 @@ def _of_tool(tool: Any, place: Place, *, before: int = 0) -> Asked | tuple[str, 
     return _of(tool.function, taken[number] if 0 <= number < len(taken) else None, place)
 
 
-def _of(function: Any, parameter: inspect.Parameter | None, place: Place) -> Asked | tuple[str, ...] | None:
+def _of(function: Any, parameter: inspect.Parameter | None, place: Place) -> Names | tuple[str, ...] | None:
     """What may be meant by *parameter* of *function*."""
     from ciops_nb.tools.names import ASKED, CHOICES
 

@@ -124,7 +124,7 @@ def _as_of(record: Mapping[str, Any]) -> str | None:
     moment, asked = str(record["as_of"]), str(record["started_at"])
     if abs(datetime.fromisoformat(asked) - datetime.fromisoformat(moment)) < _NOW:
         return None
-    return moment
+    return moment.replace(":00Z", "Z")
 
 
 def graph_words(graph: Any, *, same: Same = "same") -> str:

@@ -6,6 +6,7 @@ They are read once for a state of the data, as the tools read it: of one tenant.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ from ciops_nb.tools.history import RECORDS
 from ciops_nb.tools.metric import AGGREGATES, FILLS, definitions
 from ciops_nb.tools.scope import property_fields
 
-__all__ = ["ASKED", "CHOICES", "Known", "ended", "starting"]
+__all__ = ["ASKED", "CHOICES", "Known", "Names", "ended", "starting"]
 
 Known: TypeAlias = pl.DataFrame
 """Names in a column ``name``, sorted; those of CIs with ``valid_from`` and ``valid_to`` of each version."""
@@ -60,16 +61,26 @@ async def _fields(ctx: Context) -> Known:
     return _named([*CI_COLUMNS, *(await property_fields(ctx)).values()])
 
 
-ASKED: Mapping[str, Callable[[Context], Awaitable[Known]]] = {
-    "ci": _of_cis("ci_code"),
-    "ci_code": _of_cis("ci_code"),
-    "source": _of_cis("ci_code"),
-    "target": _of_cis("ci_code"),
-    "ci_id": _of_cis("ci_id"),
-    "metric": _metrics,
-    "relations": _relation_types,
-    "where": _fields,
-    "by": _fields,
+@dataclass(frozen=True)
+class Names:
+    """A kind of names: what one of them is called, and how they are read."""
+
+    kind: str
+    read: Callable[[Context], Awaitable[Known]]
+
+
+_CODES = Names("CI", _of_cis("ci_code"))
+_FIELDS = Names("field", _fields)
+ASKED: Mapping[str, Names] = {
+    "ci": _CODES,
+    "ci_code": _CODES,
+    "source": _CODES,
+    "target": _CODES,
+    "ci_id": Names("id of a CI", _of_cis("ci_id")),
+    "metric": Names("metric", _metrics),
+    "relations": Names("relation type", _relation_types),
+    "where": _FIELDS,
+    "by": _FIELDS,
 }
 """What the estate knows for the parameters of tools and recipes that are called so."""
 

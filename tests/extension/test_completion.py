@@ -159,7 +159,7 @@ def test_at_most_fifty_and_it_is_said_of_how_many(tab: Tab, shell: Any, tmp_path
         with provisionalcompleter():
             found = list(shell.Completer.completions("ops.graph_expand('", 18))
 
-    assert (50, {"name, 50 of 1,234"}, "ci-0000") == (len(found), {one.type for one in found}, found[0].text)
+    assert (50, {"CI, 50 of 1,234"}, "ci-0000") == (len(found), {one.type for one in found}, found[0].text)
 
 
 def test_cis_that_have_ended_are_told_apart_once_it_is_known_what_time_it_is(shell: Any, ops: Ops) -> None:
@@ -167,7 +167,7 @@ def test_cis_that_have_ended_are_told_apart_once_it_is_known_what_time_it_is(she
         with provisionalcompleter():
             return {one.text: one.type for one in shell.Completer.completions("ops.graph_expand('srv-", 22)}
 
-    assert {"name"} == {kind.partition(",")[0] for kind in kinds().values()}
+    assert {"CI"} == {kind.partition(",")[0] for kind in kinds().values()}
     there = set(ops.ci_search.sync(limit=None)["ci_code"])
     told = kinds()
     assert {code: code not in there for code in told} == {code: "ended" in kind for code, kind in told.items()}

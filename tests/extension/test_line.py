@@ -28,7 +28,7 @@ def cut(status: str, returned: int, total: int | None, *left_out: tuple[int, str
     return {"status": status, "returned": returned, "total": total, "left_out": parts, "warnings": []}
 
 
-END = " · polars · data 3f2a91c0… · as of 2026-03-02T10:00:00Z"
+END = " · polars · data 3f2a91c0… · as of 2026-03-02T10:00Z"
 
 
 @pytest.mark.parametrize(

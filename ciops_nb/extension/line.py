@@ -34,7 +34,7 @@ class Line:
         told: How whole it is, and what there is to mind.
         rest: The data and the engine.
         more: What is told to who rests on the line.
-        whole: Whether there is nothing to mind.
+        whole: Whether there is nothing to mind. What was made of an answer that was whole is in the analyst's hands.
     """
 
     origin: str
@@ -88,7 +88,7 @@ def line_of(record: Mapping[str, Any], *, what: str, same: Same = "same", times:
         rest.append(f"cached, {record['cache_age_s']:.0f} s old" if record["cached"] else "fresh")
         rest.append(f"{record['duration_ms']:.0f} ms")
     more = f"tenant {record['tenant']}, data version {record['data_version']}; ciops_nb.provenance() tells all"
-    calm = same == "same" and whole["status"] == COMPLETE and not record["warnings"]
+    calm = whole["status"] == COMPLETE and not record["warnings"]
     return Line(origin, tuple(told), tuple(rest), more, calm)
 
 

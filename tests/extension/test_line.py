@@ -66,8 +66,8 @@ def test_what_was_changed_is_not_described() -> None:
     changed = line_of(record(), what="rows", same="changed").plain()
     unknown = line_of(record(), what="rows", same="unknown").plain()
 
-    assert "▲ changed since it came from ci_search · the answer had 3 rows, complete" + END == changed
-    assert "▲ from ci_search, and perhaps changed since · the answer had 3 rows, complete" + END == unknown
+    assert "changed since it came from ci_search · the answer had 3 rows, complete" + END == changed
+    assert "from ci_search, and perhaps changed since · the answer had 3 rows, complete" + END == unknown
 
 
 def test_what_differs_with_each_run_is_told_only_where_it_is_asked_for() -> None:

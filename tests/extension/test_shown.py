@@ -166,7 +166,7 @@ def test_a_graph_is_shown_in_words_with_the_line_below(shell: Any, pandas: Ops) 
         found.reverse(),
         found.edge_subgraph(list(found.edges(keys=True))[:8]),
     ):
-        assert line(shell, other).startswith("▲ changed since it came from graph_expand · the answer had 10 nodes")
+        assert line(shell, other).startswith("changed since it came from graph_expand · the answer had 10 nodes")
         assert "view" not in shown(shell, other)["text/plain"]
 
 

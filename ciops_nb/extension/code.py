@@ -76,6 +76,7 @@ class Place:
         first: The first argument, if it is a text.
         within: Whether it is the argument itself, an item of a list, or a key of a mapping (or an item of a set).
         text: What is being typed; None where no value has begun.
+        of: The key of which it is a value, or one of a list of values.
     """
 
     callee: Callee
@@ -84,6 +85,7 @@ class Place:
     first: str | None
     within: Literal["value", "item", "key"]
     text: Text | None
+    of: str | None = None
 
 
 @dataclass
@@ -223,15 +225,27 @@ def _callee(tokens: list[_Token]) -> Callee | None:
 
 
 def _place(opened: list[_Open], text: Text | None) -> Place | None:
-    here = opened[-1]
+    *outer, here = opened
     within: Literal["value", "item", "key"] = "value"
-    if here.tokens:
+    of = _key(here)
+    if here.tokens and of is None:
         return None
+    if of is None and here.mark == "[" and here.group and outer and _key(outer[-1]) is not None:
+        within, of = "item", _key(outer[-1])
+        *outer, here = outer
     if here.callee is None:
-        if not here.group or len(opened) < 2:
+        if not here.group or not outer:
             return None
-        within = "key" if here.mark == "{" else "item"
-        here = opened[-2]
+        if of is None:
+            within = "key" if here.mark == "{" else "item"
+        *outer, here = outer
         if here.callee is None or here.tokens:
             return None
-    return Place(here.callee, here.position, here.keyword, here.first, within, text)
+    return Place(here.callee, here.position, here.keyword, here.first, within, text, of)
+
+
+def _key(here: _Open) -> str | None:
+    """The key of which a value is to come in *here*."""
+    if here.mark != "{" or not here.group or [token.kind for token in here.tokens] != ["string", "mark"]:
+        return None
+    return here.tokens[0].value if here.tokens[1].text == ":" else None

@@ -180,9 +180,13 @@ def _of_tool(tool: Any, place: Place, *, before: int = 0) -> Names | tuple[str, 
 
 def _of(function: Any, parameter: inspect.Parameter | None, place: Place) -> Names | tuple[str, ...] | None:
     """What may be meant by *parameter* of *function*."""
-    from ciops_nb.tools.names import ASKED, CHOICES
+    from ciops_nb.tools.names import ASKED, CHOICES, values_of
 
-    if parameter is None or (parameter.name == "where") != (place.within == "key"):
+    if parameter is None:
+        return None
+    if place.of is not None:
+        return values_of(place.of) if parameter.name == "where" else None
+    if (parameter.name == "where") != (place.within == "key"):
         return None
     kind, name = parameter.annotation, parameter.name
     if place.within == "item" and kind is not Any and not re.search(r"\bAny\b|\blist\b", str(kind)):

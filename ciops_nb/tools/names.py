@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import TypeAlias
 
+import narwhals.stable.v2 as nw
 import polars as pl
 
 from ciops_nb.context import Context
 from ciops_nb.estate.schema import CI_COLUMNS
 from ciops_nb.tools.ci import MATCHES
+from ciops_nb.tools.filters import parse_field
 from ciops_nb.tools.graph import DIRECTIONS, VIEWS, relation_types
 from ciops_nb.tools.history import RECORDS
 from ciops_nb.tools.metric import AGGREGATES, FILLS, definitions
 from ciops_nb.tools.scope import property_fields
 
-__all__ = ["ASKED", "CHOICES", "Known", "Names", "ended", "starting"]
+__all__ = ["ASKED", "CHOICES", "Known", "Names", "ended", "starting", "values_of"]
 
 Known: TypeAlias = pl.DataFrame
 """Names in a column ``name``, sorted; those of CIs with ``valid_from`` and ``valid_to`` of each version."""
@@ -61,6 +64,23 @@ async def _fields(ctx: Context) -> Known:
     return _named([*CI_COLUMNS, *(await property_fields(ctx)).values()])
 
 
+async def _values(ctx: Context, text: str) -> Known:
+    """What CIs have, or had, in the field *text*, if that is one of texts."""
+    field = parse_field(text)
+    if field.kind != "text":
+        return _named([])
+
+    async def build() -> Known:
+        if field.place == "column":
+            rows = ctx.tables.table("ci").select(field.name)
+        else:
+            there = (nw.col("kind") == nw.lit(field.place)) & (nw.col("name") == nw.lit(field.name))
+            rows = ctx.tables.table("ci_property").filter(there).select("value")
+        return _named((await ctx.run(rows.unique())).to_series().drop_nulls().to_list())
+
+    return await ctx.shared.newest("names of values", text, build)
+
+
 @dataclass(frozen=True)
 class Names:
     """A kind of names: what one of them is called, and how they are read."""
@@ -83,6 +103,13 @@ ASKED: Mapping[str, Names] = {
     "by": _FIELDS,
 }
 """What the estate knows for the parameters of tools and recipes that are called so."""
+
+
+@lru_cache(maxsize=64)  # the same for the same field: names that are being read are known by it
+def values_of(field: str) -> Names:
+    """The values of a field of a ``where``; none if there is no such field, or it is not one of texts."""
+    return Names("value", partial(_values, text=field))
+
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "view": tuple(VIEWS),

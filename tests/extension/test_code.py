@@ -50,7 +50,8 @@ def test_the_argument_that_is_being_typed_is_found(code: str, expected: object) 
     "code",
     [
         "", "'a", "ops.f('a')", "ops.f('a' + 'b", "ops.f(x, # 'a", "ops.f(x['a", "ops.f(g()('a", "f()('a", "xs[0].f('a",
-        "(ops).f('a", "ops.f(where={'a': 'b", "ops.f(where={'a': ['b", "ops.f(a=b", "ops.f(lambda: 'a",
+        "(ops).f('a", "ops.f(where={'a': 'b' + 'c", "ops.f(where={'a': [1 + 'b", "ops.f(where={a: 'b", "ops.f(where={'a': ('=', 'b", "x[{'a': 'b",
+        "{'a': 'b", "{'a': ['b", "ops.f(a=b", "ops.f(lambda: 'a",
         "ops.f(not 'a", "ops.f(x if 'a", "ops.f('''a''' 'b", "ops.f(xs[1:'a",
     ],
 )  # fmt: skip
@@ -66,6 +67,14 @@ def test_a_call_of_a_call_keeps_the_name_it_was_made_with() -> None:
         "ops.tool('mine').sync(ci=R'"
     )
     assert place_of("ops.tool(name).sync('a") is None
+
+
+def test_a_value_is_that_of_its_key() -> None:
+    codes = ("ops.f(where={'x': 1, 'a': 'b", "ops.f(where={'a': ['c', 'b", "ops.f({'b", "ops.f({'a': ['b'], 'b")
+
+    assert [("a", "value"), ("a", "item"), (None, "key"), (None, "key")] == [
+        place and (place.of, place.within) for place in map(place_of, codes)
+    ]
 
 
 def test_the_first_argument_is_told_where_it_is_a_text() -> None:

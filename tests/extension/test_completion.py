@@ -71,6 +71,8 @@ def ops(shell: Any, demo: Path) -> Any:
         ('ops.history_recent(kinds=["ch', ["change"]),
         ('ops.ci_search(where={"tags.', ["tags.env", "tags.freeze", "tags.role"]),
         ('ops.ci_search(where={"ci_type": "HW", "owne', ["owner"]),
+        ('ops.ci_search(where={"ci_type": "', ["HW", "SW", "SYSTEM"]),
+        ('ops.ci_search(where={"owner": "x", "tags.role": ["app", "d', ["db"]),
         ('ops.run("tri', ["triage"]),
         ('await ops.run("triage", at="now", ci="app-erp-0', ["app-erp-01", "app-erp-02", "app-erp-03"]),
         ('ops.start("path", direction="ei', ["either"]),
@@ -99,7 +101,8 @@ def test_a_choice_is_offered_before_its_quote(tab: Tab, ops: Ops) -> None:
         'print("app-', 'ops.ci_search("app-', 'ops.graph_expand("x", view=["', 'ops.graph_expand(nobody="', 'ops.none("',
         'other.graph_expand("app-', 'ops.graph_expand.sync.more("', 'ops.run("triage", "app-', 'ops.run(["tri', 'ops["x"].ci_get("',
         'ops.history_recent(where="', 'ops.history_recent(kinds={"ch', 'ops.graph_expand(b"app-', 'ops.graph_expand("zzz',
-        'ops.run("lookup", text="app-', 'ops.run("no such", ci="app-', 'ops.suggest("app-', '"app-', "ops.graph_expand(ci",
+        'ops.run("lookup", text="app-', 'ops.ci_search(where={"criticality": "', 'ops.ci_search(where={"none": "',
+        'ops.graph_expand({"ci_type": "', 'ops.ci_search(where={"tags.none": "', 'ops.run("no such", ci="app-', 'ops.suggest("app-', '"app-', "ops.graph_expand(ci",
     ],
 )  # fmt: skip
 def test_nothing_is_offered_where_it_would_be_false(tab: Tab, ops: Ops, code: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 import ciops_nb as ciops
 from ciops_nb import sync
-from ciops_nb.errors import SessionClosed
+from ciops_nb.errors import SessionClosed, UnknownField
 from ciops_nb.session import Ops
-from ciops_nb.tools.names import ASKED, ended, starting
+from ciops_nb.tools.names import ASKED, Names, ended, starting, values_of
 from tests.worlds import hours, write_world
 
 CIS = [
@@ -25,17 +25,33 @@ CIS = [
 POINTS = [{"tenant_id": "a", "ci_id": "1", "metric": "load", "series": "", "ts": hours(1), "value": 1.0}]
 
 
+PROPERTIES = [
+    {"tenant_id": tenant, "ci_id": "1", "kind": kind, "name": "role", "value": value}
+    for tenant, kind, value in (
+        ("a", "tag", "web"),
+        ("a", "tag", "db"),
+        ("a", "attribute", "x"),
+        ("b", "tag", "theirs"),
+    )
+]
+
+
 def read(ops: Ops, name: str) -> Any:
+    return read_names(ops, ASKED[name])
+
+
+def read_names(ops: Ops, names: Names) -> Any:
     async def ask() -> Any:
         ctx, _ = await ops.aside()
-        return await ASKED[name].read(ctx)
+        return await names.read(ctx)
 
     return sync.run(ask())
 
 
 @pytest.fixture(params=["", "duckdb:"])
 def ops(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    with ciops.connect(f"{request.param}{write_world(tmp_path, {'ci': CIS, 'metric': POINTS})}", tenant="a") as session:
+    rows = {"ci": CIS, "metric": POINTS, "ci_property": PROPERTIES}
+    with ciops.connect(f"{request.param}{write_world(tmp_path, rows)}", tenant="a") as session:
         yield session
 
 
@@ -57,6 +73,16 @@ def test_names_are_found_by_how_they_begin(ops: Ops) -> None:
     assert (["Über"], 1) == starting(known, "üb", 9)
     assert ([], 0) == starting(known, "zzz", 9)
     assert ([], 0) == starting(pl.DataFrame({"name": []}, schema={"name": pl.String()}), "a", 9)
+
+
+def test_values_are_those_of_their_field(ops: Ops) -> None:
+    fields = ("ci_code", "tags.role", "attributes.role", "tags.none", "criticality")
+
+    assert [["app-1", "app-2", "Über"], ["db", "web"], ["x"], [], []] == [
+        read_names(ops, values_of(field))["name"].to_list() for field in fields
+    ]
+    with pytest.raises(UnknownField):
+        read_names(ops, values_of("none"))
 
 
 def test_who_has_no_version_at_a_moment_has_ended(ops: Ops) -> None:

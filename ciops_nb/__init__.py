@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ciops_nb.recipes.run import recipe
     from ciops_nb.registry import tool
     from ciops_nb.session import Ops, connect
+    from ciops_nb.views.widgets.waterfall import TraceWaterfall
 
 _PLACES = {
     "Context": "context",
@@ -28,6 +29,7 @@ _PLACES = {
     "Ops": "session",
     "Section": "recipes.findings",
     "Statement": "recipes.findings",
+    "TraceWaterfall": "views.widgets.waterfall",
     "cep": "",
     "connect": "session",
     "errors": "",
@@ -41,8 +43,8 @@ _PLACES = {
 }
 
 __all__ = [
-    "Context", "Findings", "Frame", "Graph", "Ops", "Section", "Statement", "cep", "connect", "errors", "provenance",
-    "recipe", "replay", "sync", "tool",
+    "Context", "Findings", "Frame", "Graph", "Ops", "Section", "Statement", "TraceWaterfall", "cep", "connect",
+    "errors", "provenance", "recipe", "replay", "sync", "tool",
 ]  # fmt: skip
 
 

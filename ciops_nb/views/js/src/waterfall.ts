@@ -51,7 +51,7 @@ interface Line {
 
 const WHOLE = 500; // so many rows are all in the page; of more, those in view
 const MARGIN = 15; // rows above and below those in view
-const NARROW = 560;
+const NARROW = 640;
 const DEEPEST = 12; // levels that are indented; deeper ones say their level
 
 // ── the tree ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -320,6 +320,9 @@ function render({ model, el }: RenderProps<Model>): () => void {
   function show(): void {
     due = 0;
     const head = model.get("_head");
+    const narrow = root.clientWidth < NARROW;
+    root.classList.toggle("narrow", narrow);
+    height = narrow ? 44 : 26;
     title.replaceChildren(element("strong", "", head.title), ` ${head.words.join(", ")}`);
     notes.replaceChildren(...head.notes.map((note) => element("div", "", note)));
     problem.textContent = head.problem;
@@ -334,7 +337,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
     grid.setAttribute("aria-label", `Spans of ${head.title}`);
     grid.setAttribute("aria-rowcount", String(lines.length + 1));
     const longest = lines.reduce((most, { row }) => Math.max(most, row.time.length), 0);
-    root.style.setProperty("--words", `${longest + 2}ch`);
+    root.style.setProperty("--words", `${18 + 6.2 * longest}px`);
     const widest = lines.reduce((most, line) => Math.max(most, broad(states(line))), 0);
     root.style.setProperty("--states", `${Math.max(60, widest)}px`);
     root.classList.toggle("untimed", !head.timed);
@@ -488,12 +491,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
   });
 
   const theme = () => root.classList.toggle("dark", isDark(el));
-  const size = new ResizeObserver(() => {
-    const narrow = root.clientWidth < NARROW;
-    root.classList.toggle("narrow", narrow);
-    height = narrow ? 44 : 26;
-    soon();
-  });
+  const size = new ResizeObserver(soon);
   const ends = onTheme(theme);
   theme();
   size.observe(root);

@@ -1,0 +1,278 @@
+"""The waterfall in a real browser: what is seen, clicked and heard, on a page with a model and without a kernel."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ciops_nb.errors import BadParameter
+from ciops_nb.execution.trace import Span
+from ciops_nb.views.waterfall import Told, account
+from ciops_nb.views.widgets.twin import asset
+from ciops_nb.views.widgets.waterfall import TraceWaterfall
+from tests.views.test_waterfall import HOSTILE, every_mark, span
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+CHROMIUM = os.environ.get("CIOPS_CHROMIUM", "/usr/bin/chromium")
+AXE = Path(__file__).parents[2] / "ciops_nb/views/js/node_modules/axe-core/axe.min.js"
+SENT = ("_rows", "_changed", "_head", "_details", "selected")
+PAGE = """
+window.errors = [];
+addEventListener("error", (event) => errors.push(String(event.message)));
+window.mount = async (esm, css, state) => {
+  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
+  const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+  const widget = (await import(url)).default;
+  const heard = {};
+  window.saved = [];
+  window.model = {
+    get: (name) => state[name],
+    set: (name, value) => { state[name] = value; for (const told of [...(heard["change:" + name] ?? [])]) told(); },
+    save_changes: () => saved.push(state.selected),
+    on: (name, told) => (heard[name] ??= []).push(told),
+    off: (name, told) => (heard[name] = (heard[name] ?? []).filter((other) => other !== told)),
+    heard: () => Object.values(heard).reduce((sum, list) => sum + list.length, 0),
+  };
+  window.end = widget.render({ model, el: document.getElementById("at") });
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"NO BROWSER: {CHROMIUM} is not there, the waterfall was not tried in one")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def mount(browser: Any) -> Iterator[Callable[..., Any]]:
+    pages: list[Any] = []
+
+    def mount(spans: list[Span], previous: list[Span] | None = None, width: int = 900, ground: str = "#fff") -> Any:
+        widget = TraceWaterfall(spans, previous=previous)
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        pages.append(page)
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.set_content(f"<html lang=en><title>t</title><body style='margin:8px;background:{ground}'><main id=at>")
+        page.add_script_tag(content=PAGE)
+        state = {name: value for name, value in widget.get_state().items() if name in SENT}
+        page.evaluate("(given) => mount(...given)", [asset("waterfall.js"), asset("waterfall.css"), state])
+        page.wait_for_selector(".row" if spans else ".title strong")
+        widget.close()
+        return page
+
+    try:
+        asset("waterfall.js")
+    except BadParameter:
+        pytest.skip("the widgets' bundle was not built: run python hatch_build.py")
+    yield mount
+    for page in pages:
+        assert [] == page.evaluate("errors")
+        assert [] == [url for url in page.asked if not url.startswith(("blob:", "data:", "about:"))]
+        page.close()
+
+
+def marks() -> list[Span]:
+    return [*every_mark(), span("b1", "b", 10, 90, kind="query"), span("b2", "b", 20, 190, kind="query")]
+
+
+def slower(spans: list[Span]) -> list[Span]:
+    return [replace(one, duration_ns=one.duration_ns * 2) for one in spans]
+
+
+def many(calls: int) -> list[Span]:
+    dice = random.Random(3)
+    spans = [span("run", None, 0, 1_000, "triage", kind="run")]
+    for number in range(calls):
+        start = dice.uniform(0, 900)
+        spans.append(span(f"{number:05}", "run", start, start + dice.uniform(0, 100)))
+        spans.append(span(f"q{number:05}", f"{number:05}", start, start, kind="query"))
+    return spans
+
+
+def focused(page: Any) -> str | None:
+    found: str | None = page.evaluate("document.activeElement.dataset.id ?? null")
+    return found
+
+
+def test_the_rows_are_a_tree_and_say_what_they_are(mount: Callable[..., Any]) -> None:
+    page = mount(marks(), slower(marks()))
+    row = page.locator('.row[data-id="b"]')
+
+    assert "8" == page.locator('[role="treegrid"]').get_attribute("aria-rowcount")
+    assert "false" == row.get_attribute("aria-expanded")
+    assert ("2", "2", "6") == tuple(row.get_attribute(f"aria-{name}") for name in ("level", "posinset", "setsize"))
+    assert "tool graph_expand, 200 ms, 200 ms shorter, truncated, 2 retries" in row.get_attribute("aria-label")
+    assert "2 spans folded" == page.locator(".told").inner_text()
+    page.get_by_role("button", name="Unfold all").click()
+    assert "true" == row.get_attribute("aria-expanded")
+    assert 9 == page.locator(".row").count()
+    page.get_by_role("button", name="Fold queries").click()
+    assert 7 == page.locator(".row").count()
+
+
+def test_hostile_text_is_text(mount: Callable[..., Any]) -> None:
+    page = mount(marks())
+    error = dict(account(Told(tuple(marks())), "d"))
+    page.evaluate("([id, items]) => { model.set('_details', { id, items }); model.set('selected', id); }",
+                  ["d", list(error.items())])  # fmt: skip
+    page.wait_for_selector(".details dl dd.error")
+
+    assert "⟨U+202E⟩" in page.locator('.row[data-id="run"] .label').inner_text()
+    assert "<script>alert('x')</script>⟨U+202E⟩" in page.locator("dd.error").inner_text()
+    assert HOSTILE not in page.content()
+    assert 0 == page.locator("#at script, #at b, #at i").count()
+
+
+@pytest.mark.parametrize("width", [400, 620, 1400])
+def test_no_words_lie_over_a_bar_and_nothing_sticks_out(mount: Callable[..., Any], width: int) -> None:
+    page = mount(marks(), slower(marks()), width)
+    page.get_by_role("button", name="Unfold all").click()
+    page.wait_for_timeout(100)
+    places = page.evaluate("""() => {
+      const place = (node) => { const box = node.getBoundingClientRect(); return [box.left, box.top, box.right, box.bottom]; };
+      const all = (names) => [...document.querySelectorAll(names)].filter((node) => node.offsetParent).map(place);
+      return { words: all(".row .words, .row .chip, .row .label"), bars: all(".row .bar, .row .ghost"),
+               grid: place(document.querySelector(".grid")), wide: document.documentElement.scrollWidth };
+    }""")
+
+    for left, top, right, bottom in places["words"]:
+        assert places["grid"][0] <= left < right <= places["grid"][2] + 1
+        for a, b, c, d in places["bars"]:
+            assert right <= a or c <= left or bottom <= b or d <= top
+    assert places["wide"] <= width
+
+
+def test_the_keys_walk_fold_and_select(mount: Callable[..., Any]) -> None:
+    page = mount(marks())
+    page.keyboard.press("Tab")  # past the button
+    page.keyboard.press("Tab")
+    assert "run" == focused(page)
+
+    found = []
+    for key in (
+        "ArrowDown",
+        "ArrowDown",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowLeft",
+        "ArrowLeft",
+        "ArrowLeft",
+        "End",
+        "Home",
+    ):
+        page.keyboard.press(key)
+        found.append(focused(page))
+    assert ["a", "b", "b", "b1", "b", "b", "run", "f", "run"] == found
+    assert ["run"] == page.evaluate(
+        "[...document.querySelectorAll('.row[tabindex=\"0\"]')].map((row) => row.dataset.id)"
+    )
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector('.row[data-id="a"][aria-selected="true"]')
+    page.keyboard.press("Escape")
+    page.wait_for_selector('.row[data-id="a"][aria-selected="false"]')
+    assert ["a", None] == page.evaluate("saved")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert "solid" == outline
+
+
+def test_a_click_selects_and_only_the_selected_is_announced(mount: Callable[..., Any]) -> None:
+    page = mount(marks())
+    page.locator('.row[data-id="c"] .words').click()
+
+    page.wait_for_function("saved.length === 1")
+    assert ["c"] == page.evaluate("saved")
+    assert "Asking the kernel" in page.locator(".details").inner_text()
+    assert page.locator('[role="status"]').inner_text().startswith("Selected: tool graph_expand, 300 ms")
+    page.evaluate("model.set('_head', { ...model.get('_head'), words: ['more'] })")
+    page.wait_for_function("document.querySelector('.title').textContent.includes('more')")
+    assert 1 == page.locator("[role=status], [aria-live]").count()
+
+
+def test_a_row_that_grows_keeps_the_focus_and_its_neighbours(mount: Callable[..., Any]) -> None:
+    page = mount(marks())
+    page.locator('.row[data-id="f"]').focus()
+    before = page.locator('.row[data-id="f"] .bar').bounding_box()["width"]
+    page.evaluate("""() => {
+      const { number, rows } = model.get("_rows");
+      const grown = { ...rows.find((row) => row.id === "f"), took: 1_000_000_000, time: "1.00 s" };
+      const added = { ...grown, id: "g", name: "added", start: 1_200_000_000, took: 1_000, up: "run" };
+      model.set("_head", { ...model.get("_head"), total: 1_900_000_000 });
+      model.set("_changed", { number, rows: [grown, added] });
+    }""")
+    page.wait_for_selector('.row[data-id="g"]')
+
+    assert "f" == focused(page)
+    assert page.locator('.row[data-id="f"] .bar').bounding_box()["width"] > 2 * before
+    assert "added" == page.locator(".row .label").last.inner_text()
+    page.evaluate("model.set('_changed', { number: 0, rows: [] })")  # of an older whole: what is there stays as sent
+    page.wait_for_function("document.querySelectorAll('.row').length === 7")
+
+
+def test_thousands_of_spans_are_walked_and_only_those_in_view_are_drawn(mount: Callable[..., Any]) -> None:
+    page = mount(many(3_000))
+    assert page.locator(".row").count() < 100
+    page.get_by_role("button", name="Unfold all").click()
+    page.locator('.row[data-id="run"]').focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.activeElement.getAttribute('aria-rowindex') === '6002'")
+
+    assert page.locator(".row").count() < 100
+    page.evaluate("document.querySelector('.grid').scrollTop = 0")
+    page.wait_for_selector('.row[data-id="run"]')
+    page.keyboard.press("ArrowUp")  # the focus went to the grid with the row that was scrolled away
+    page.wait_for_function("document.activeElement.getAttribute('aria-rowindex') === '6001'")
+    took = page.evaluate("""async () => {
+      const began = performance.now();
+      model.set("_head", { ...model.get("_head"), total: 2_000_000_000 });
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      return performance.now() - began;
+    }""")
+    assert took < 1_000
+
+
+def test_the_theme_follows_the_page(mount: Callable[..., Any]) -> None:
+    page = mount(marks())
+    colour = "getComputedStyle(document.querySelector('.ciops-waterfall')).color"
+    light = page.evaluate(colour)
+    page.evaluate("document.body.style.background = '#111'")
+    page.wait_for_selector(".ciops-waterfall.dark")
+
+    assert ("rgb(27, 31, 36)", "rgb(230, 232, 235)") == (light, page.evaluate(colour))
+
+
+@pytest.mark.parametrize("ground", ["#fff", "#111"])
+@pytest.mark.parametrize("width", [400, 900])
+def test_axe_finds_nothing_serious(mount: Callable[..., Any], ground: str, width: int) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: run python hatch_build.py --check")
+    page = mount(marks(), slower(marks()), width, ground)
+    page.evaluate("([id, items]) => { model.set('_details', { id, items }); model.set('selected', id); }",
+                  ["d", account(Told(tuple(marks())), "d")])  # fmt: skip
+    page.wait_for_selector(".details dl")
+    page.add_script_tag(path=str(AXE))
+    found = page.evaluate("axe.run(document.querySelector('#at'))")
+
+    assert [] == [(rule["id"], rule["nodes"][0]["html"], rule["nodes"][0]["failureSummary"])
+                  for rule in found["violations"]]  # fmt: skip
+
+
+def test_nothing_to_show_has_words_and_what_was_mounted_goes_away(mount: Callable[..., Any]) -> None:
+    page = mount([])
+    assert "trace 0 calls" in " ".join(page.locator(".title").inner_text().split())
+    assert page.locator(".grid").is_hidden()
+
+    page.evaluate("end()")
+    assert 0 == page.evaluate("model.heard() + document.querySelectorAll('.ciops-waterfall').length")

@@ -574,7 +574,7 @@ def _measured(told: Told, rows: Sequence[Row], before: Told | None) -> tuple[str
     most = most_at_once(row.span for row in calls)
     return (
         whole,
-        f"{_count(len(on), 'call')} on the critical path take {lasted(_covered(on))}",
+        f"{_count(len(on), 'call')} on the critical path {'takes' if len(on) == 1 else 'take'} {lasted(_covered(on))}",
         *([f"at most {most} at once"] if most > 1 else []),
     )
 
@@ -654,7 +654,7 @@ def account(told: Told, span_id: str, row: Row | None = None) -> list[tuple[str,
         ("source", visible(span.source) if span.source else None),
     ]
     if known is not None:
-        said += [(f"parameter {visible(name)}", _plain(value)) for name, value in known.call.params.items()]
+        said.append(("parameters", "\n".join(_plain(*item) for item in known.call.params.items()) or "none"))
     elif span.kind == "tool":
         why = "known once it is answered" if span.status == "running" else "not told by this trace"
         said.append(("parameters", why))
@@ -691,9 +691,8 @@ def _completeness(whole: Mapping[str, Any]) -> str:
     return f"{whole['status']}: {whole['returned']:,} of {total}"
 
 
-def _plain(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return visible(text, keep="\n")
+def _plain(name: str, value: Any) -> str:
+    return visible(f"{name}: {json.dumps(value, ensure_ascii=False, sort_keys=True)}")
 
 
 def as_text(shown: Waterfall, *, times: bool) -> str:

@@ -21,6 +21,9 @@ from tests.views.test_waterfall import HOSTILE, every_mark, span
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 CHROMIUM = os.environ.get("CIOPS_CHROMIUM", "/usr/bin/chromium")
 AXE = Path(__file__).parents[2] / "ciops_nb/views/js/node_modules/axe-core/axe.min.js"
+LAB = (
+    "dt { float: left; width: 20%; display: inline-block; } dd { width: 80%; margin-bottom: 0.5em; }"  # of its outputs
+)
 SENT = ("_rows", "_changed", "_head", "_details", "selected")
 PAGE = """
 window.errors = [];
@@ -39,7 +42,9 @@ window.mount = async (esm, css, state) => {
     off: (name, told) => (heard[name] = (heard[name] ?? []).filter((other) => other !== told)),
     heard: () => Object.values(heard).reduce((sum, list) => sum + list.length, 0),
   };
-  window.end = widget.render({ model, el: document.getElementById("at") });
+  const el = document.createElement("div"); // a host puts it into the page when it is drawn
+  window.end = widget.render({ model, el });
+  document.getElementById("at").append(el);
 };
 """
 
@@ -64,7 +69,9 @@ def mount(browser: Any) -> Iterator[Callable[..., Any]]:
         pages.append(page)
         page.asked = []
         page.on("request", lambda request: page.asked.append(request.url))
-        page.set_content(f"<html lang=en><title>t</title><body style='margin:8px;background:{ground}'><main id=at>")
+        page.set_content(
+            f"<html lang=en><title>t</title><style>{LAB}</style><body style='margin:8px;background:{ground}'><main id=at>"
+        )
         page.add_script_tag(content=PAGE)
         state = {name: value for name, value in widget.get_state().items() if name in SENT}
         page.evaluate("(given) => mount(...given)", [asset("waterfall.js"), asset("waterfall.css"), state])
@@ -132,6 +139,7 @@ def test_hostile_text_is_text(mount: Callable[..., Any]) -> None:
     assert "⟨U+202E⟩" in page.locator('.row[data-id="run"] .label').inner_text()
     assert "<script>alert('x')</script>⟨U+202E⟩" in page.locator("dd.error").inner_text()
     assert HOSTILE not in page.content()
+    assert page.locator("dt", has_text="parameters").bounding_box()["height"] < 25
     assert 0 == page.locator("#at script, #at b, #at i").count()
 
 
@@ -139,7 +147,7 @@ def test_hostile_text_is_text(mount: Callable[..., Any]) -> None:
 def test_no_words_lie_over_a_bar_and_nothing_sticks_out(mount: Callable[..., Any], width: int) -> None:
     page = mount(marks(), slower(marks()), width)
     page.get_by_role("button", name="Unfold all").click()
-    page.wait_for_timeout(100)
+    page.wait_for_function("document.querySelectorAll('.row').length === 9")
     places = page.evaluate("""() => {
       const place = (node) => { const box = node.getBoundingClientRect(); return [box.left, box.top, box.right, box.bottom]; };
       const all = (names) => [...document.querySelectorAll(names)].filter((node) => node.offsetParent).map(place);
@@ -251,6 +259,7 @@ def test_the_theme_follows_the_page(mount: Callable[..., Any]) -> None:
     page.wait_for_selector(".ciops-waterfall.dark")
 
     assert ("rgb(27, 31, 36)", "rgb(230, 232, 235)") == (light, page.evaluate(colour))
+    mount(marks(), ground="#111").wait_for_selector(".ciops-waterfall.dark")
 
 
 @pytest.mark.parametrize("ground", ["#fff", "#111"])

@@ -351,7 +351,8 @@ def test_the_account_of_a_call_has_its_parameters_and_provenance(run: Run) -> No
 
     assert ("metric_series_table", "11,826", "live") == (said["tool"], said["rows"], said["source"])
     assert "complete: 11,826 of 11,826" == said["completeness"]
-    assert {"parameter ci", "parameter time_range", "provenance", "time", "of its own"} <= said.keys()
+    assert 'time_range: "2026-03-01T08:00:00Z/2026-03-02T11:00:00Z"' in said["parameters"].splitlines()
+    assert {"provenance", "time", "of its own"} <= said.keys()
 
 
 def test_the_account_of_an_error_is_whole_and_visible() -> None:

@@ -491,9 +491,12 @@ function render({ model, el }: RenderProps<Model>): () => void {
   });
 
   const theme = () => root.classList.toggle("dark", isDark(el));
-  const size = new ResizeObserver(soon);
+  // A host may put it into the page after this, and only then is there a ground that is dark or not.
+  const size = new ResizeObserver(() => {
+    theme();
+    soon();
+  });
   const ends = onTheme(theme);
-  theme();
   size.observe(root);
   model.on("change:_rows", read);
   model.on("change:_changed", read);

@@ -94,7 +94,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Ghost:
-    """The span of the previous run in the same place; *same* says whether it was asked with the same parameters."""
+    """The span of the previous run in the same place; *same* is False if it is known to have had other parameters."""
 
     start_ns: int
     duration_ns: int
@@ -360,11 +360,11 @@ def critical_path(spans: Iterable[Span], *, slack_ns: int = 0) -> frozenset[str]
     Walked backwards: of what is inside of a span, the one that ended last is on the path; then the one that ended last
     before that one began, and so on, until nothing ended earlier; and so inside of each that was found. Of several that
     ended at the same moment it is the one that began first. What went on after its parent had ended is not on the path:
-    nobody waited for it. Making any span on the path shorter could have made the end come sooner; making others
-    shorter could not.
+    nobody waited for it. As far as spans tell, the end would have come sooner only if some span on the path had been
+    shorter: what began late because of something else is not known to them.
 
     This is the path of Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice Architectures",
-    USENIX ATC 2022, section 4, without its cutting of children that outlive their parent.
+    USENIX ATC 2022, without what clocks of several machines need: there, children that outlive their parent are cut.
 
     Args:
         spans: In any order; those without a parent are taken as parts of one whole.
@@ -420,7 +420,7 @@ def _covered(spans: Iterable[Span]) -> int:
 
 
 def matched(now: Told, previous: Told) -> dict[str, tuple[Span, bool]]:
-    """The span of *previous* in the same place as each of *now*, and whether it was asked with the same parameters.
+    """The span of *previous* in the same place as each of *now*, and whether that had the same parameters if known.
 
     The same place is under the same parent: first the same kind, name and parameters, of equal ones the first to the
     first and so on; then, of what is left, the same kind and name in the order of starting, since the parameters of two
@@ -452,7 +452,8 @@ def _pairs(mine: list[Span], others: list[Span], now: Told, before: Told) -> Ite
             if there:
                 other = there.pop()
                 taken.add(other.span_id)
-                yield span, other, exact or now.params(span) == before.params(other)
+                asked = {now.params(span), before.params(other)}
+                yield span, other, len(asked) == 1 or None in asked
             else:
                 unmatched.append(span)
         left, others = unmatched, [span for span in others if span.span_id not in taken]

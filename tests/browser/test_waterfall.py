@@ -207,6 +207,9 @@ def test_a_click_selects_and_only_the_selected_is_announced(mount: Callable[...,
     page.evaluate("model.set('_head', { ...model.get('_head'), words: ['more'] })")
     page.wait_for_function("document.querySelector('.title').textContent.includes('more')")
     assert 1 == page.locator("[role=status], [aria-live]").count()
+    page.get_by_role("button", name="Close").click()
+    page.wait_for_selector(".details", state="hidden")
+    assert ("c", ["c", None]) == (focused(page), page.evaluate("saved"))
 
 
 def test_a_row_that_grows_keeps_the_focus_and_its_neighbours(mount: Callable[..., Any]) -> None:

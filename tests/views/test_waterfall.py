@@ -247,6 +247,13 @@ def test_other_parameters_at_the_same_place_are_said(ops: Ops, run: Run) -> None
     assert "asked with other parameters" in dict(account(read(run), row.span.span_id, row))["previous run"]
 
 
+def test_what_a_file_does_not_tell_is_not_called_different(ops: Ops, run: Run, tmp_path: Path) -> None:
+    shown = waterfall(run, ops.trace.chrome(tmp_path / "trace.json"))
+
+    assert not any("other parameters" in note for note in shown.notes)
+    assert any(row.ghost is not None and row.ghost.same for row in shown.rows)
+
+
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

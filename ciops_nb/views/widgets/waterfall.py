@@ -122,10 +122,11 @@ class TraceWaterfall(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # a b
 
     def close(self) -> None:
         """Take it away, and follow the run no longer."""
-        self._closed = True
-        if self._following is not None:
-            self._following.cancel()
-        super().close()
+        with self._lock:
+            self._closed = True
+            if self._following is not None:
+                self._following.cancel()
+            super().close()
 
     def twin(self) -> Twin:
         told, before = waterfall.read(self._source), None if self._before is None else waterfall.read(self._before)

@@ -276,8 +276,15 @@ function render({ model, el }: RenderProps<Model>): () => void {
   details.setAttribute("aria-label", "The selected span");
   unfold.type = fold.type = "button";
   bar.append(folded, unfold, fold);
+  const chosen = element("strong");
+  const close = element("button", "", "Close");
+  const list = element("dl");
+  const over = element("div", "tools");
+  close.type = "button";
+  over.append(chosen, close);
+  details.append(over, list);
   // JupyterLab takes keys before a page's own handlers do, unless it is asked not to.
-  root.setAttribute("data-lm-suppress-shortcuts", "true");
+  grid.setAttribute("data-lm-suppress-shortcuts", "true");
   grid.setAttribute("role", "treegrid");
   heads.setAttribute("role", "row");
   heads.setAttribute("aria-rowindex", "1");
@@ -297,7 +304,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
   root.append(title, notes, problem, bar, grid, live, details);
   el.append(root);
 
-  let tree = new Tree({ number: 0, rows: [] }, { number: 0, rows: [] });
+  let tree: Tree | undefined;
   let lines: Line[] = [];
   let active = "";
   let height = 26;
@@ -313,7 +320,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
   }
 
   function read(): void {
-    tree = new Tree(model.get("_rows"), model.get("_changed"));
+    tree = undefined;
     soon();
   }
 
@@ -326,6 +333,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
     title.replaceChildren(element("strong", "", head.title), ` ${head.words.join(", ")}`);
     notes.replaceChildren(...head.notes.map((note) => element("div", "", note)));
     problem.textContent = head.problem;
+    tree ??= new Tree(model.get("_rows"), model.get("_changed"));
     lines = tree.lines(isOpen);
     if (at(active) < 0) active = lines[0]?.row.id ?? "";
     const hidden = tree.rows.size - lines.length;
@@ -343,7 +351,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
     root.classList.toggle("untimed", !head.timed);
     place();
     ruler(head.total, head.timed);
-    select();
+    select(tree);
   }
 
   /** Puts the rows that are in view into the page; all, if they are not too many. */
@@ -391,7 +399,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
     root.style.setProperty("--step", `${(100 * step) / total}%`);
   }
 
-  function select(): void {
+  function select(tree: Tree): void {
     const id = model.get("selected");
     const row = id === null ? undefined : tree.rows.get(id);
     const told = model.get("_details");
@@ -403,16 +411,14 @@ function render({ model, el }: RenderProps<Model>): () => void {
     details.hidden = id === null;
     if (id === null) return;
     const items = told.id === id && told.items ? told.items : [["", "Asking the kernel …"] as [string, string]];
-    const list = element("dl");
+    chosen.textContent = row?.name ?? "";
+    const listed = JSON.stringify(items);
+    if (listed === list.dataset["listed"]) return; // what a reader has marked in it stays marked
+    list.dataset["listed"] = listed;
+    list.replaceChildren();
     for (const [name, value] of items) {
       list.append(element("dt", "", name), element("dd", name === "error" ? "error" : "", value));
     }
-    const close = element("button", "", "Close");
-    close.type = "button";
-    close.addEventListener("click", () => choose(null));
-    const bar = element("div", "tools");
-    bar.append(element("strong", "", row?.name ?? ""), close);
-    details.replaceChildren(bar, list);
   }
 
   function choose(id: string | null): void {
@@ -479,13 +485,17 @@ function render({ model, el }: RenderProps<Model>): () => void {
     place();
   });
   grid.addEventListener("scroll", () => lines.length > WHOLE && place());
+  close.addEventListener("click", () => {
+    choose(null);
+    drawn.get(active)?.at.focus();
+  });
   unfold.addEventListener("click", () => {
-    for (const row of tree.rows.values()) opened.set(row.id, true);
+    for (const row of tree?.rows.values() ?? []) opened.set(row.id, true);
     show();
     fold.focus();
   });
   fold.addEventListener("click", () => {
-    for (const row of tree.rows.values()) if (row.kind === "tool") opened.set(row.id, false);
+    for (const row of tree?.rows.values() ?? []) if (row.kind === "tool") opened.set(row.id, false);
     show();
     unfold.focus();
   });

@@ -201,7 +201,9 @@ def _from_run(run: Run) -> Told:
 
 def _untimed(run: Run) -> Iterable[Span]:
     ended = {"done": "ok", "failed": "error"}.get(run.status, run.status)
-    error = None if run.error is None else str(run.error)
+    error = None if run.error is None else str(run.error)  # of a file it is a RuntimeError, with the name of its own
+    if run.error is not None and type(run.error) is not RuntimeError:
+        error = f"{type(run.error).__name__}: {error}"
     yield Span("run", None, "run", run.recipe, 0, 0, None, None, False, 0, None, ended, error, None, 0)
     for number, entry in enumerate(run.recorded, start=1):
         answer = entry.answer
@@ -719,7 +721,8 @@ def _line(row: Row, shown: Waterfall, times: bool) -> str:
     said += [words for _, words in row.marks] or [visible(span.status)]
     if times and shown.timed:
         said += [row.time, *(["on the critical path"] if row.critical else [])]
-    return f"{span.kind} {visible(span.name)}: {', '.join(said)}"
+    name = visible(span.name)
+    return f"{name if name == span.kind else f'{span.kind} {name}'}: {', '.join(said)}"
 
 
 # ── the picture ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -731,8 +734,8 @@ _FONTS = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
 def waterfall_svg(spans: Any, previous: Any = None, theme: str = "light", *, prefix: str = "waterfall") -> str:
     """The waterfall of *spans* as one ``<svg>`` element; the same spans give the same bytes.
 
-    At most sixty rows are drawn: those that failed, then those on the critical path, then the longest, with what they
-    are under. How many are not is written below.
+    At most sixty rows are drawn: what failed, then calls on the critical path, then the longest calls, then queries,
+    with what they are under. How many are not is written below.
 
     Args:
         spans: Spans, or whatever ``read`` takes.
@@ -783,13 +786,17 @@ def picture(shown: Waterfall, theme: str = "light", *, prefix: str = "waterfall"
     return f"<svg {told}>{labels}{''.join(draw.parts)}</svg>"
 
 
+def _worth(row: Row) -> tuple[bool, bool, bool, int, int]:
+    return row.span.status != "error", row.span.kind == "query", not row.critical, -row.span.duration_ns, row.start_ns
+
+
 def _chosen(rows: Sequence[Row]) -> tuple[list[Row], int]:
     """At most as many of *rows* as a picture has, in their order, and how many are left out."""
     if len(rows) <= _PICTURED:
         return list(rows), 0
     known = {row.span.span_id: row for row in rows}
     wanted = set[str]()
-    for row in sorted(rows, key=lambda r: (r.span.status != "error", not r.critical, -r.span.duration_ns, r.start_ns)):
+    for row in sorted(rows, key=_worth):
         chain_up, up = [row], row.up
         while up is not None and up not in wanted:
             chain_up.append(known[up])

@@ -22,6 +22,7 @@ from ciops_nb.execution.trace import Span, Trace
 from ciops_nb.recipes.bundle import load
 from ciops_nb.recipes.run import Run
 from ciops_nb.session import Ops
+from ciops_nb.views.svg import text_columns, themed
 from ciops_nb.views.waterfall import (
     Told,
     account,
@@ -463,8 +464,6 @@ def boxes(svg: str) -> list[tuple[float, float, str]]:
 
 
 def test_no_words_run_into_others_or_out_of_the_picture() -> None:
-    from ciops_nb.views.svg import text_columns
-
     svg = waterfall_svg(every_mark(), [replace(s, duration_ns=s.duration_ns * 2) for s in every_mark()])
     placed = boxes(svg)
 
@@ -482,6 +481,26 @@ def test_a_large_trace_is_pictured_by_what_matters_and_says_what_is_left_out() -
     assert "341 more spans are not drawn." in svg
     assert "error" in svg
     assert len(svg) < 40_000
+
+
+def test_of_a_large_trace_calls_are_drawn_before_queries() -> None:
+    spans = [span("run", None, 0, 1_000, "triage", kind="run")]
+    for n in range(50):
+        spans.append(span(f"{n:03}", "run", 20 * n, 20 * n + 10, f"tool_{n}"))
+        spans.append(span(f"q{n:03}", f"{n:03}", 20 * n, 20 * n + 10, "query", kind="query"))
+    texts = [text for _, _, text in boxes(waterfall_svg(spans))]
+
+    assert 50 == sum(text.startswith("tool_") for text in texts)
+    assert 9 == texts.count("query")
+    assert "41 more spans are not drawn." in texts
+    assert 41 == sum(text.endswith("(+1)") for text in texts)
+
+
+def test_a_picture_takes_the_colours_of_a_page_that_has_both_themes() -> None:
+    svg = themed(waterfall_svg(every_mark(), every_mark()))
+
+    assert "var(--vermillion)" in svg
+    assert '="#' not in svg
 
 
 def test_the_picture_of_nothing_has_words() -> None:

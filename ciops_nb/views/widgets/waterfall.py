@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -64,9 +63,7 @@ class TraceWaterfall(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # a b
     _details = traitlets.Dict().tag(sync=True)
     selected = traitlets.Unicode(None, allow_none=True).tag(sync=True)
 
-    def __init__(
-        self, run: Run | Told | str | Path | Any, *, previous: Any = None, picture: bool | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, run: Any, *, previous: Any = None, picture: bool | None = None, **kwargs: Any) -> None:
         # Traits are set under it, on the home loop. It is never waited for there: an observer of selected, which is
         # called by ipykernel's thread and may block for a call, holds it.
         self._lock = threading.RLock()
@@ -80,6 +77,8 @@ class TraceWaterfall(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # a b
         state = self._state()
         super().__init__(_esm=asset("waterfall.js"), _css=asset("waterfall.css"), **state, **kwargs)
         self.observe(self._on_selected, "selected")
+        if self.selected is not None:
+            self._explain()
         self._follow()
 
     # ── what is shown ───────────────────────────────────────────────────────────────────────────────────────────────

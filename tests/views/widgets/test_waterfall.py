@@ -217,6 +217,7 @@ def test_selecting_a_span_tells_all_of_it(ops: Ops) -> None:
     said = dict(widget._details["items"])
 
     assert ("metric_series_table", "complete: 11,826 of 11,826") == (said["tool"], said["completeness"])
+    assert said == dict(TraceWaterfall(run, selected=wanted.span_id)._details["items"])
     widget.selected = "none such"
     until(lambda: widget._details.get("id") == "none such")
     assert [["", "There is no span none such in this trace."]] == widget._details["items"]

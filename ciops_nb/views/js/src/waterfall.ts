@@ -155,7 +155,7 @@ function spoken(line: Line): string {
   const { row } = line;
   const rows = row.rows === null ? [] : [count(row.rows, "row")];
   const said = states(line).map(([kind, words]) => (kind === "critical" ? "on the critical path" : words));
-  return [`${row.kind} ${row.name}`, row.time, ...rows, ...said].filter(Boolean).join(", ");
+  return [row.kind === row.name ? row.name : `${row.kind} ${row.name}`, row.time, ...rows, ...said].filter(Boolean).join(", ");
 }
 
 /** Round moments, at most *most* steps apart. */

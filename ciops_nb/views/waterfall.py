@@ -486,7 +486,7 @@ def waterfall(source: Any, previous: Any = None) -> Waterfall:
     lost = sum(span.parent_id is not None and span.parent_id not in known for span in told.spans)
     # A run may have been begun inside of another: then the one span at the top has its parent elsewhere.
     if lost and len(below[None]) > 1:
-        notes.append(f"{_count(lost, 'span')} at the top had a parent that is not in this trace.")
+        notes.append(f"{_count(lost, 'span')} at the top had a parent that is not here: it goes on, or was let go.")
     measured = _measured(told, rows, before) if told.timed and rows else ()
     return Waterfall(
         tuple(rows), max(ends, default=0), visible(told.title), _counted(rows), measured, tuple(notes), told.timed
@@ -819,7 +819,7 @@ class _Plot:
     @classmethod
     def of(cls, shown: Waterfall, rows: Sequence[Row]) -> _Plot:
         """As much room for the words beside the bars as they need, but not more than half of the picture."""
-        label = min(300.0, 16 + max((_width(_label(row)) + 13 * len(row.marks) for row in rows), default=0.0))
+        label = min(300.0, 16 + max((_broad(row) for row in rows), default=0.0))
         return cls(_NAMES, _WIDE - _NAMES - label - 12, max(1, shown.total_ns), label)
 
     def x(self, nanos: int) -> float:
@@ -892,6 +892,10 @@ def _label(row: Row) -> str:
     return "  ".join([row.time, *(words for _, words in row.marks), *(["critical"] if row.critical else [])])
 
 
+def _broad(row: Row) -> float:
+    return _width(_label(row)) + 13 * (len(row.marks) + row.critical)
+
+
 def _draw_row(draw: _Pen, plot: _Plot, row: Row, y: float, timed: bool, hidden: bool) -> None:
     colours, middle = draw.colours, y + _ROW / 2
     indent = 12 + 12 * min(row.level - 1, 8)
@@ -917,7 +921,8 @@ def _bar(draw: _Pen, plot: _Plot, row: Row, middle: float) -> float:
             start, middle - high / 2 - 2.5, max(end - start, 1.5), high + 5, fill="none", stroke=colours.muted,
             stroke_width=0.8, stroke_dasharray="3 2", rx=2,
         )  # fmt: skip
-        ends = max(ends, end)
+        between = start - right > 20 + _broad(row)
+        ends = right if between else max(right, end)
     kind = row.marks[0][0] if row.marks else ""
     look: dict[str, Any] = {"fill": _colour(colours, row)}
     if kind in ("cached", "cancelled"):
@@ -927,7 +932,7 @@ def _bar(draw: _Pen, plot: _Plot, row: Row, middle: float) -> float:
     draw.box(left, middle - high / 2, right - left, high, rx=1.5, **look)
     if kind == "running":
         draw.path([(right, middle - 5), (right + 6, middle), (right, middle + 5)], fill=_colour(colours, row))
-        ends = max(ends, right + 6)
+        ends = max(ends, right + 6.0)
     if row.critical:
         draw.box(
             left - 1.5, middle - high / 2 - 1.5, right - left + 3, high + 3, fill="none", stroke=colours.ink,

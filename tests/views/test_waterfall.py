@@ -168,7 +168,7 @@ def test_spans_that_are_under_each_other_or_under_none_stand_at_the_top() -> Non
     shown = waterfall([span("a", "b", 0, 5), span("b", "a", 1, 4), span("c", "c", 2, 3), span("d", "gone", 3, 4)])
 
     assert [("a", 1), ("b", 2), ("c", 1), ("d", 1)] == [(row.span.span_id, row.level) for row in shown.rows]
-    assert ("1 span at the top had a parent that is not in this trace.",) == shown.notes
+    assert ("1 span at the top had a parent that is not here: it goes on, or was let go.",) == shown.notes
 
 
 def test_a_chain_of_ten_thousand_is_no_recursion() -> None:
@@ -471,6 +471,15 @@ def test_no_words_run_into_others_or_out_of_the_picture() -> None:
         if y == other_y:
             assert x + text_columns(text) * 6 <= other_x + 1, text
     assert max(x + text_columns(text) * 6 for _, x, text in placed) <= 860
+
+
+@pytest.mark.parametrize(("start", "near"), [(800, True), (200, False)])
+def test_the_words_stand_by_their_bar_unless_the_ghost_is_in_the_way(start: int, near: bool) -> None:
+    whole = span("run", None, 0, 1_000, "triage", kind="run")
+    svg = waterfall_svg([whole, span("a", "run", 0, 100)], [whole, span("a", "run", start, start + 150)])
+    (x,) = (x for _, x, text in boxes(svg) if text == "100 ms, 50 ms shorter")
+
+    assert near == (x < 330)
 
 
 def test_a_large_trace_is_pictured_by_what_matters_and_says_what_is_left_out() -> None:

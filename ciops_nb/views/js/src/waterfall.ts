@@ -49,6 +49,12 @@ interface Line {
   open: boolean;
 }
 
+interface Axis {
+  total: number;
+  timed: boolean;
+  width: number;
+}
+
 const WHOLE = 500; // so many rows are all in the page; of more, those in view
 const MARGIN = 15; // rows above and below those in view
 const NARROW = 640;
@@ -151,6 +157,11 @@ function broad(said: [string, string][]): number {
   return said.reduce((sum, [, words]) => sum + 24 + 6.6 * words.length, 0);
 }
 
+/** About how many pixels the words beside a bar take. */
+function room(words: string): number {
+  return 18 + 6.2 * words.length;
+}
+
 function spoken(line: Line): string {
   const { row } = line;
   const rows = row.rows === null ? [] : [count(row.rows, "row")];
@@ -197,7 +208,8 @@ class Drawn {
     this.at.append(this.name, this.state, this.cell);
   }
 
-  show(line: Line, index: number, total: number, timed: boolean, selected: boolean, active: boolean): void {
+  show(line: Line, index: number, axis: Axis, selected: boolean, active: boolean): void {
+    const { timed, total } = axis;
     const { row } = line;
     const told = JSON.stringify([row, line, index, timed, selected, active]);
     if (told !== this.said) {
@@ -212,7 +224,11 @@ class Drawn {
       this.ghost.style.left = part(row.ghost[0]);
       this.ghost.style.width = part(row.ghost[1]);
     }
-    this.words.style.left = part(Math.max(row.start + row.took, row.ghost ? row.ghost[0] + row.ghost[1] : 0));
+    const end = row.start + row.took;
+    const [from, long] = row.ghost ?? [end, 0];
+    // Between the bar and its ghost if they fit in there, else behind both.
+    const between = ((from - end) * axis.width) / Math.max(total, 1) > room(row.time);
+    this.words.style.left = part(between ? end : Math.max(end, from + long));
   }
 
   private tell(line: Line, index: number, timed: boolean, selected: boolean, active: boolean): void {
@@ -344,8 +360,8 @@ function render({ model, el }: RenderProps<Model>): () => void {
     grid.hidden = !lines.length;
     grid.setAttribute("aria-label", `Spans of ${head.title}`);
     grid.setAttribute("aria-rowcount", String(lines.length + 1));
-    const longest = lines.reduce((most, { row }) => Math.max(most, row.time.length), 0);
-    root.style.setProperty("--words", `${18 + 6.2 * longest}px`);
+    const longest = lines.reduce((most, { row }) => Math.max(most, room(row.time)), 0);
+    root.style.setProperty("--words", `${longest}px`);
     const widest = lines.reduce((most, line) => Math.max(most, broad(states(line))), 0);
     root.style.setProperty("--states", `${Math.max(60, widest)}px`);
     root.classList.toggle("untimed", !head.timed);
@@ -357,6 +373,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
   /** Puts the rows that are in view into the page; all, if they are not too many. */
   function place(): void {
     const { total, timed } = model.get("_head");
+    const width = axis.clientWidth;
     const selected = model.get("selected");
     let first = 0;
     let last = lines.length;
@@ -378,7 +395,7 @@ function render({ model, el }: RenderProps<Model>): () => void {
       const { id } = line.row;
       const row = drawn.get(id) ?? new Drawn(id);
       drawn.set(id, row);
-      row.show(line, first + offset, total, timed, id === selected, id === active);
+      row.show(line, first + offset, { total, timed, width }, id === selected, id === active);
       if (before.nextElementSibling !== row.at) before.after(row.at);
       before = row.at;
     });

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1] / "ciops_nb"
 BELOW = {
     "errors": set(),
     "parameters": {"errors"},
+    "kinds": set(),
     "sync": {"errors"},
     "estate": {"errors", "parameters"},
     "topology": {"errors", "estate"},
@@ -46,6 +47,8 @@ BELOW = {
     },
     "recipes": {
         "errors",
+        "kinds",
+        "parameters",
         "sync",
         "plugins",
         "estate",
@@ -58,6 +61,7 @@ BELOW = {
     },
     "views": {
         "errors",
+        "kinds",
         "parameters",
         "sync",
         "estate",

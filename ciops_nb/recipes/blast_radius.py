@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 
 from ciops_nb.estate.times import format_time, parse_time
+from ciops_nb.kinds import Between, CiCode, Moment
 from ciops_nb.recipes.evidence import call_id, counted, incomplete, listed
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
@@ -35,7 +36,12 @@ class Blast:
 
 @recipe
 async def blast_radius(
-    ops: Ops, ci: str, *, at: Any = None, depth: int = 5, relations: list[str] | None = None
+    ops: Ops,
+    ci: CiCode,
+    *,
+    at: Moment | None = None,
+    depth: Annotated[int, Between(0, 10)] = 5,
+    relations: list[str] | None = None,
 ) -> Findings:
     """What is hurt when this CI fails, and what do redundant groups spare?
 

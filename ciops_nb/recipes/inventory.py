@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from ciops_nb.errors import BadParameter
+from ciops_nb.kinds import Fields, Range, Where
 from ciops_nb.recipes.evidence import as_polars, call_id, counted, incomplete, listed
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
@@ -24,7 +25,7 @@ _MOST_LOOKED_AT = 20_000  # CIs whose relations are drawn into one graph
 
 @recipe
 async def inventory(
-    ops: Ops, *, where: dict[str, Any] | None = None, by: list[str] | None = None, metrics_in: str = "last_7d"
+    ops: Ops, *, where: Where | None = None, by: Fields | None = None, metrics_in: Range = "last_7d"
 ) -> Findings:
     """What CIs are there, and what is missing about them?
 

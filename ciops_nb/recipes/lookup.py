@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.names import nearest
+from ciops_nb.kinds import Between, Moment, SearchWords
+from ciops_nb.parameters import check_count
 from ciops_nb.recipes.evidence import as_polars, call_id, counted, incomplete, listed
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
@@ -24,7 +26,9 @@ _NAMED = 0.6  # from a prefix of the code or name on, a CI is meant; a word in s
 
 
 @recipe
-async def lookup(ops: Ops, text: str, *, as_of: Any = None, limit: int = 10) -> Findings:
+async def lookup(
+    ops: Ops, text: SearchWords, *, as_of: Moment | None = None, limit: Annotated[int, Between(1)] = 10
+) -> Findings:
     """Which CI is meant by these words?
 
     An exact code beats an exact name, that a prefix, and that words anywhere; several that are as good are all told.
@@ -32,8 +36,9 @@ async def lookup(ops: Ops, text: str, *, as_of: Any = None, limit: int = 10) -> 
     Args:
         text: Words of its code, name, type or tags, such as ``erp db``.
         as_of: The moment to look at; None is now.
-        limit: How many candidates to show at most; 2 at least, since whether one is meant depends on the next.
+        limit: How many candidates to show at most; 2 at least are looked at, since whether one is meant depends on the next.
     """
+    check_count("limit", limit, least=1)
     found = await candidates_of(ops, text, as_of=as_of, limit=limit)
     unknown, calls = tuple(incomplete([found.answer])), found.calls
     if not found.rows.height:

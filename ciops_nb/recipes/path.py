@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ciops_nb.estate.times import format_time, parse_time
+from ciops_nb.kinds import Between, CiCode, Moment
 from ciops_nb.recipes.evidence import call_id, counted, incomplete, listed
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
@@ -20,7 +21,14 @@ __all__ = ["on_all_paths", "path"]
 
 @recipe
 async def path(
-    ops: Ops, source: str, target: str, *, direction: str = "either", max_hops: int = 6, k: int = 3, at: Any = None
+    ops: Ops,
+    source: CiCode,
+    target: CiCode,
+    *,
+    direction: Literal["upstream", "downstream", "either"] = "either",
+    max_hops: Annotated[int, Between(0)] = 6,
+    k: Annotated[int, Between(1)] = 3,
+    at: Moment | None = None,
 ) -> Findings:
     """How do two CIs hang together, and what lies on every way between them?
 

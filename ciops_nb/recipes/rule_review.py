@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 
 from ciops_nb import sync
 from ciops_nb.errors import BadRule
 from ciops_nb.estate.times import TimeRange, format_time, parse_range
+from ciops_nb.kinds import Between, CiCodes, Length, Range, RuleText
 from ciops_nb.recipes.evidence import as_polars, call_id, counted, incomplete, listed
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
@@ -39,13 +40,13 @@ class _Swept:
 @recipe
 async def rule_review(
     ops: Ops,
-    rule: Any,
+    rule: RuleText,
     *,
-    time_range: Any = "last_7d",
-    ci: Any = None,
-    hops: int = 1,
-    before: str = "1h",
-    after: str = "1h",
+    time_range: Range = "last_7d",
+    ci: CiCodes | None = None,
+    hops: Annotated[int, Between(0, 6)] = 1,
+    before: Length = "1h",
+    after: Length = "1h",
 ) -> Findings:
     """Would these rules have paged for what mattered, and for how much else?
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ciops_nb import sync
 from ciops_nb.errors import BadParameter, ItemNotFound
 from ciops_nb.estate.times import TimeRange, parse_duration, parse_range, parse_time, shift
+from ciops_nb.kinds import Between, CiWords, Length, Moment, Range
 from ciops_nb.recipes.account import findings_of, not_clear
 from ciops_nb.recipes.blast_radius import ask_needs
 from ciops_nb.recipes.case import Case, judge
@@ -31,14 +32,14 @@ __all__ = ["triage"]
 @recipe
 async def triage(
     ops: Ops,
-    ci: str,
+    ci: CiWords,
     *,
-    at: Any,
-    window: str = "2h",
-    depth: int = 3,
-    baseline: str = "24h",
-    normal: Any = None,
-    history: str = "6h",
+    at: Moment,
+    window: Length = "2h",
+    depth: Annotated[int, Between(0, 6)] = 3,
+    baseline: Length = "24h",
+    normal: Range | None = None,
+    history: Length = "6h",
 ) -> Findings:
     """What is hurt, what changed, and what moved first around one CI at one moment?
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 
 from ciops_nb.estate.times import format_time, parse_duration, parse_time, shift
+from ciops_nb.kinds import Between, CiCode, Length, Moment
 from ciops_nb.recipes.evidence import as_polars, call_id, counted, incomplete
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
@@ -26,7 +27,14 @@ _HALVES = 4  # how often the weight halves within the window
 
 
 @recipe
-async def what_changed(ops: Ops, ci: str, *, at: Any = None, window: str = "24h", depth: int = 3) -> Findings:
+async def what_changed(
+    ops: Ops,
+    ci: CiCode,
+    *,
+    at: Moment | None = None,
+    window: Length = "24h",
+    depth: Annotated[int, Between(0, 6)] = 3,
+) -> Findings:
     """What changed near a CI before some moment, the likeliest to matter first?
 
     Args:

@@ -36,7 +36,7 @@ async def lookup(
     Args:
         text: Words of its code, name, type or tags, such as ``erp db``.
         as_of: The moment to look at; None is now.
-        limit: How many candidates to show at most; 2 at least are looked at, since whether one is meant depends on the next.
+        limit: How many candidates to show at most; the next is looked at too, since whether one is meant depends on it.
     """
     check_count("limit", limit, least=1)
     found = await candidates_of(ops, text, as_of=as_of, limit=limit)

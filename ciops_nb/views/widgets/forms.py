@@ -16,7 +16,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, cast
 
-import ipywidgets
+import ipywidgets  # type: ignore[import-untyped]
 import polars as pl
 import traitlets
 
@@ -89,7 +89,7 @@ _STYLE = """<style>
 </style>"""
 
 
-class Form(ipywidgets.VBox):
+class Form(ipywidgets.VBox):  # type: ignore[misc]
     """A field for each parameter of a function of a session.
 
     Args:
@@ -345,7 +345,7 @@ class _Row:
         self.show()
 
     def _help(self) -> str:
-        first, dot, rest = self.field.help.partition(". ")
+        first, dot, _ = self.field.help.partition(". ")
         told = (first + dot.rstrip()).replace("None is ", "empty is ")
         return " ".join(filter(None, ("Needed." if self.field.needed else "", told)))
 
@@ -709,7 +709,7 @@ class _Ci(_Suggesting, _Text):
         return super().hint() or ("a code" if self.field.kind == "ci" else "a code, or words such as erp db")
 
     def words(self) -> str:
-        return self.box_of_text.value.strip()
+        return str(self.box_of_text.value).strip()
 
     def pick(self, value: str) -> None:
         with self.silent():
@@ -759,7 +759,7 @@ class _Several(_Suggesting, _Tags):
         return [*made, self.tags]
 
     def words(self) -> str:
-        return self.search.value.strip()
+        return str(self.search.value).strip()
 
     def _searched(self, change: Any) -> None:
         if not self.quiet:

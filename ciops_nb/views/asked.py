@@ -22,7 +22,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Literal, Union
 
 from ciops_nb import kinds
-from ciops_nb.cep import load
+from ciops_nb.cep import Rule, load
 from ciops_nb.cep.fields import spelled
 from ciops_nb.errors import BadParameter, BadRule, CiopsError
 from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_range, parse_time
@@ -268,7 +268,7 @@ def _timedelta(field: Field, raw: Any, times: Times) -> Given:
 
 def _moment(field: Field, raw: Any, times: Times) -> Given:
     moment = parse_time(raw, tz=times.tz, name=field.name)
-    told = "" if raw.endswith("Z") else format_time(moment)
+    told = "" if raw.endswith("Z") else f"that is {format_time(moment)}"
     return Given(raw, "; ".join(filter(None, (told, _outside(moment, moment, times)))))
 
 
@@ -441,7 +441,8 @@ def _typed(field: Field, value: Any) -> str:
             return str(value)
     if field.kind == "rule":
         parts = value if isinstance(value, (list, tuple)) else [value]
-        plain = [part if isinstance(part, Mapping) else part.plain() for part in parts if not isinstance(part, str)]
+        plain = [dict(part) if isinstance(part, Mapping) else part.plain()
+                 for part in parts if isinstance(part, (Mapping, Rule))]  # fmt: skip
         if len(plain) == len(parts):
             return json.dumps(plain if isinstance(value, (list, tuple)) else plain[0], ensure_ascii=False, indent=1)
     if field.kind in ("where", "value"):

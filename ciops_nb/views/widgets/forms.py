@@ -27,6 +27,7 @@ from ciops_nb.estate.schema import CI_COLUMNS
 from ciops_nb.estate.times import parse_time
 from ciops_nb.views.asked import (
     Field,
+    Given,
     Times,
     arguments,
     differs,
@@ -65,7 +66,14 @@ _STYLE = """<style>
 .ciops-form .ciops-list > .widget-label, .ciops-form .ciops-tags > .widget-label {
   position: absolute; width: 1px; height: 1px; flex: none; margin: 0; overflow: hidden; clip-path: inset(50%) }
 .ciops-form .ciops-picker { flex: 0 0 13.5rem; width: 13.5rem }
+.ciops-form .ciops-picker input { box-sizing: border-box; width: 100%; height: 28px; padding: 0 8px;
+  font: 13px var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, #1b1f24); color-scheme: inherit;
+  background: var(--jp-layout-color1, #fff); border: 1px solid var(--jp-border-color1, #bdbdbd) }
+[data-jp-theme-light="false"] .ciops-form .ciops-picker input, .theme-dark .ciops-form .ciops-picker input,
+.vscode-dark .ciops-form .ciops-picker input { color-scheme: dark }
 .ciops-form .ciops-under { margin-left: calc(8rem + 8px) }
+.ciops-form .ciops-field > .ciops-wide { flex: none; margin-top: 2px }
+.ciops-form .jupyter-widget-tagsinput { min-height: 28px; padding: 0; gap: 2px; overflow: visible }
 .ciops-form .ciops-list { width: auto; min-width: 0 }
 .ciops-form .ciops-list > select { width: 100%; padding: 2px }
 .ciops-form .ciops-quick { gap: 4px; flex-flow: row wrap; overflow: visible; margin-top: 2px }
@@ -77,13 +85,15 @@ _STYLE = """<style>
 .ciops-form code { font-size: 12px; background: var(--jp-layout-color2, #8882); padding: 0 3px; border-radius: 2px }
 .ciops-form .ciops-bad input, .ciops-form .ciops-bad textarea, .ciops-form .ciops-bad select,
 .ciops-form .ciops-bad .jupyter-widget-tagsinput { border-color: var(--jp-error-color1, #a83f00); border-width: 2px }
-.ciops-form .ciops-more { width: auto; margin: 0 0 8px; background: none; color: var(--jp-content-link-color, #0969da);
+.ciops-form .ciops-more { width: auto; align-self: flex-start; text-align: left; margin: 0 0 8px; background: none; color: var(--jp-content-link-color, #0969da);
   padding: 0; box-shadow: none !important }
 @container (max-width: 30rem) {
   .ciops-form .widget-inline-hbox { flex-wrap: wrap; height: auto }
+  .ciops-form .ciops-wide > input, .ciops-form .ciops-wide > select { height: 28px }
   .ciops-form .widget-inline-hbox > .widget-label { width: 100%; flex: 1 0 100% }
   .ciops-form .ciops-under { margin-left: 0 }
-  .ciops-form .ciops-slider { flex: 1 1 100% }
+  .ciops-form .ciops-number { flex: 0 0 8rem; width: 8rem }
+  .ciops-form .ciops-slider { flex: 1 1 6rem; min-width: 6rem; height: 28px; align-self: flex-end }
   .ciops-form .ciops-picker { flex: 0 1 13.5rem }
 }
 </style>"""
@@ -262,9 +272,13 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
         async def go() -> None:
             await asyncio.sleep(pause)
             then = await make()
-            with self._changing():
-                if not self._closed and mine and self._asked.get(who) is mine[0]:
-                    then()
+
+            def answer() -> None:
+                with self._changing():
+                    if not self._closed and self._asked.get(who) is mine[0]:
+                        then()
+
+            await sync.in_thread(answer)  # the home loop must not wait for a lock that a callback holds
 
         with self.lock:
             before = self._asked.pop(who, None)
@@ -331,6 +345,7 @@ class _Row:
         self.told = False  # whether an empty field that is needed says so
         self.quiet = False
         self.wrong, self.said = "", ""  # by what was asked elsewhere
+        self._known: tuple[str, Times, Given | Exception] | None = None
         self.controls: list[Any] = []
         self.note = ipywidgets.HTML()
         self.note.add_class("ciops-under")
@@ -388,15 +403,29 @@ class _Row:
         finally:
             self.quiet = before
 
+    def reading(self) -> Given:
+        """What is in it, read; a long text is read once."""
+        raw, times = self.raw(), self.form.times
+        if not isinstance(raw, str) or "\n" not in raw:
+            return read(self.field, raw, times)
+        if self._known is None or self._known[:2] != (raw, times):
+            try:
+                self._known = raw, times, read(self.field, raw, times)
+            except Exception as error:  # noqa: BLE001  raised again, each time that it is asked
+                self._known = raw, times, error
+        if isinstance(self._known[2], Exception):
+            raise self._known[2]
+        return self._known[2]
+
     def value(self) -> Any:
-        return read(self.field, self.raw(), self.form.times).value
+        return self.reading().value
 
     def problem(self) -> str:
         """What is wrong with it, or nothing."""
         if is_empty(self.raw()):
             return "Is needed." if self.field.needed else ""
         try:
-            read(self.field, self.raw(), self.form.times)
+            self.reading()
         except Exception as error:  # noqa: BLE001  whatever it is, it stands beside the field
             return why(self.field, error)
         return self.wrong
@@ -404,7 +433,7 @@ class _Row:
     def meaning(self) -> str:
         if is_empty(self.raw()):
             return ""
-        return self.said or read(self.field, self.raw(), self.form.times).said
+        return self.said or self.reading().said
 
     def show(self) -> None:
         problem = self.problem()

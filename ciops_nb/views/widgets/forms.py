@@ -85,8 +85,8 @@ _STYLE = """<style>
 .ciops-form code { font-size: 12px; background: var(--jp-layout-color2, #8882); padding: 0 3px; border-radius: 2px }
 .ciops-form .ciops-bad input, .ciops-form .ciops-bad textarea, .ciops-form .ciops-bad select,
 .ciops-form .ciops-bad .jupyter-widget-tagsinput { border-color: var(--jp-error-color1, #a83f00); border-width: 2px }
-.ciops-form .ciops-more { width: auto; align-self: flex-start; text-align: left; margin: 0 0 8px; background: none; color: var(--jp-content-link-color, #0969da);
-  padding: 0; box-shadow: none !important }
+.ciops-form .ciops-more { width: auto; align-self: flex-start; text-align: left; margin: 0 0 8px; padding: 0;
+  background: none; color: var(--jp-content-link-color, #0969da); box-shadow: none !important }
 @container (max-width: 30rem) {
   .ciops-form .widget-inline-hbox { flex-wrap: wrap; height: auto }
   .ciops-form .ciops-wide > input, .ciops-form .ciops-wide > select { height: 28px }

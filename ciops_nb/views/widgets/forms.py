@@ -25,6 +25,7 @@ from ciops_nb.errors import BadParameter, ItemNotFound, UnknownMetric
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS
 from ciops_nb.estate.times import parse_time
+from ciops_nb.recipes.lookup import candidates_of
 from ciops_nb.views.asked import (
     Field,
     Given,
@@ -598,7 +599,7 @@ class _Moment(_Text):
         return visible(self.form.ops.tz)
 
     def hint(self) -> str:
-        return super().hint() or f"such as 2026-03-02T10:00, {self.zone()}"
+        return super().hint() or "such as 2026-03-02T10:00"
 
     def _help(self) -> str:
         return f"{super()._help()} Without an offset it is read in {self.zone()}."
@@ -750,17 +751,21 @@ class _Ci(_Suggesting, _Text):
 
     async def suggestions(self, words: str) -> tuple[list[tuple[str, str]], str, str]:
         ops, as_of = self.form.ops, self.form.moment()
-        rows = _polars(await ops.ci_search(words, limit=_MOST_SHOWN, as_of=as_of))
+        if self.field.kind == "ci":
+            rows, meant = _polars(await ops.ci_search(words, limit=_MOST_SHOWN, as_of=as_of)), None
+        else:
+            meant = await candidates_of(ops, words, as_of=as_of, limit=_MOST_SHOWN, name=self.field.name)
+            rows = meant.rows
         found = [(_told(row), row["ci_code"]) for row in rows.iter_rows(named=True)]
         exact = next((row for row in rows.iter_rows(named=True) if row["ci_code"] == words), None)
         if exact is not None:
             return found, "", " · ".join(filter(None, (exact["ci_name"], exact["ci_type"], exact["status"])))
-        looks_like_a_code = not (words.isalpha() or len(words.split()) > 1)
-        named = rows.height > 0 and bool((rows["score"] >= 0.8).any())
-        if self.field.kind == "search words" or (
-            self.field.kind == "ci words" and rows.height and (named or not looks_like_a_code)
-        ):
-            return found, "", "words; the run says which CI they mean" if self.field.kind == "ci words" else ""
+        # As triage does: what looks like a code is not guessed at.
+        guess = meant is not None and (words.isalpha() or len(words.split()) > 1 or meant.exact)
+        if meant is not None and rows.height and (guess or self.field.kind == "search words"):
+            return found, "", meant.doubt() if meant.best is None else f"taken to mean {meant.best}"
+        if self.field.kind == "search words":
+            return found, "", "finds no CI"
         try:
             await ops.ci_get_by_code(words, as_of=as_of)
         except ItemNotFound as error:

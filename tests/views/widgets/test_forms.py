@@ -297,6 +297,27 @@ def test_a_code_that_is_not_there_is_told_with_those_near_it(form: Callable[...,
     assert {} == made.problems()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "name", "words", "told"),
+    [
+        ("triage", "ci", "ERP application 1", "taken to mean app-erp-01"),
+        ("triage", "ci", "erp db", "may mean"),
+        ("triage", "ci", "erp nothing-like-it", "may mean"),
+        ("lookup", "text", "erp db", "may mean"),
+        ("lookup", "text", "qqq", "finds no CI"),
+    ],
+)
+def test_it_is_told_which_ci_words_mean(
+    form: Callable[..., Form], recipe: str, name: str, words: str, told: str
+) -> None:
+    made = form(recipe)
+
+    box(made, name).value = words
+
+    until(lambda: told in said(made, name))
+    assert name not in made.problems()
+
+
 def test_words_are_no_code_where_a_code_is_needed(form: Callable[..., Form]) -> None:
     made = form("blast_radius")
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 # What the tests of the crossing put before the packages of .venv; each is a folder of its own, without dependencies.
-BESIDE := ipykernel==6.31.0 nest-asyncio==1.6.0
+BESIDE := ipykernel==6.31.0 ipykernel==7.1.0 nest-asyncio==1.6.0
 KERNELS := .kernels/.ready
 
 .PHONY: demo test bench lint types wheel clean

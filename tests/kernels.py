@@ -13,6 +13,7 @@ from jupyter_client.manager import KernelManager
 ROOT = Path(__file__).parents[1]
 SECONDS = 30
 OLDER, NEST = "ipykernel==6.31.0", "nest-asyncio==1.6.0"
+OLDEST_SUBSHELLS = "ipykernel==7.1.0"
 
 _LAUNCH = "from ipykernel import kernelapp; kernelapp.launch_new_instance()"
 LAUNCH = {

@@ -31,6 +31,7 @@ __all__ = [
     "Field",
     "absolute_where",
     "apply_conditions",
+    "as_told",
     "number",
     "parse_field",
     "parse_where",
@@ -110,7 +111,17 @@ def absolute_where(where: Any, *, tz: tzinfo) -> dict[str, Any]:
     return {**where, **{condition.field.text: (condition.operator, condition.value) for condition in times}}
 
 
+def as_told(asked: Any) -> Any:
+    """What is asked of a field, for JSON, which has no pairs: ``(">=", 4)`` as ``{">=": 4}``; a list is any of it."""
+    return {asked[0]: asked[1]} if isinstance(asked, tuple) and len(asked) == 2 else asked
+
+
 def _condition(field: Field, asked: Any, tz: tzinfo) -> Condition:
+    if isinstance(asked, Mapping):
+        if len(asked) != 1:
+            raise BadFilter(f"where[{field}]", asked, "is not one operator and its value", 'Such as {">=": 4}')
+        ((operator, value),) = asked.items()
+        asked = (operator, value)
     if isinstance(asked, tuple):
         if len(asked) != 2 or not isinstance(asked[0], str):
             raise BadFilter(

@@ -11,7 +11,7 @@ from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time
 from ciops_nb.parameters import check_text
 from ciops_nb.tools.cep import read_rules
-from ciops_nb.tools.filters import absolute_where
+from ciops_nb.tools.filters import absolute_where, as_told
 from ciops_nb.tools.scope import codes_of
 
 __all__ = ["absolute", "needs_until", "told"]
@@ -59,7 +59,8 @@ def told(value: Any, name: str = "parameter") -> Any:
         except (ValueError, OverflowError):  # at the edges of the calendar: what is wrong is for the tool to say
             return str(value)
     if isinstance(value, Mapping):
-        return {str(key): told(inner, str(key)) for key, inner in value.items()}
+        read = as_told if name == "where" else lambda inner: inner
+        return {str(key): told(read(inner), str(key)) for key, inner in value.items()}
     if isinstance(value, (set, frozenset)):
         return sorted((told(inner, name) for inner in value), key=repr)
     if isinstance(value, (list, tuple)):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -34,6 +34,7 @@ __all__ = ["focus_of", "impact_of", "layered", "layers", "reached"]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Pair: TypeAlias = tuple[int, int]
+_Shape: TypeAlias = tuple[tuple[int, ...], tuple[Pair, ...], int]
 
 _SWEEPS = 16
 _PATIENCE = 4  # sweeps without fewer crossings after which to stop
@@ -64,10 +65,13 @@ def layered(graph: nx.MultiDiGraph[str], *, focus: str | None = None) -> dict[st
     parts, alone = _parts(web, focus)
     home = {node: i for i, part in enumerate(parts) for node in part}
     pairs = _grouped((*web.needed, *web.tied), home, len(parts))
-    for part, pairs_of in zip(parts, pairs, strict=True):
-        origin = 0 if focus is not None and web.names.index(focus) in part else None
-        x, row = _place(part, pairs_of, level, limit, origin)
-        row += bottom - row.min()
+    placed: dict[_Shape, tuple[Floats, Floats]] = {}  # an estate has many small parts of a few shapes
+    for i, (part, pairs_of) in enumerate(zip(parts, pairs, strict=True)):
+        shape = _shape(part, pairs_of, level, focused=i == 0 and focus is not None)
+        if shape not in placed:
+            placed[shape] = _place(*shape, limit)
+        x, row = placed[shape]
+        row = row + (bottom - row.min())
         places.update((web.names[node], (float(x[i]), 0.0 - float(row[i]))) for i, node in enumerate(part))
         bottom = float(row.max()) + 1.5
     left = min((x for x, _ in places.values()), default=0.0)
@@ -177,7 +181,8 @@ def _parts(web: _Web, focus: str | None) -> tuple[list[list[int]], list[int]]:
             alone.append(start)
         else:
             parts.append(sorted(part))
-    parts.sort(key=lambda part: (all(web.names[n] != focus for n in part), -len(part), part[0]))
+    centre = None if focus is None else web.names.index(focus)
+    parts.sort(key=lambda part: (centre not in part, -len(part), part[0]))
     return parts, alone
 
 
@@ -307,17 +312,22 @@ class _Rows:
 
     members: list[Ints]
     links: list[tuple[Ints, Ints]]
+    slot: Ints  # of each node: its place in its layer before any is moved
     size: int  # all nodes, with the bends of long edges
     real: int  # nodes of the graph; they come first
 
 
-def _place(
-    part: list[int], pairs: list[Pair], level: list[int], limit: int, origin: int | None
-) -> tuple[Floats, Floats]:
-    """x and row of the nodes of one connected part; *origin* is the layer at x = 0, by default the first."""
+def _shape(part: list[int], pairs: list[Pair], level: list[int], *, focused: bool) -> _Shape:
+    """What the places in a connected part follow from: the layers from 0, the pairs, and which layer is at x = 0."""
     lowest = min(level[n] for n in part)
     number = {node: i for i, node in enumerate(part)}
-    rows = _rows([level[n] - lowest for n in part], [(number[a], number[b]) for a, b in pairs])
+    origin = -lowest if focused else 0
+    return tuple(level[n] - lowest for n in part), tuple((number[a], number[b]) for a, b in pairs), origin
+
+
+def _place(level: Sequence[int], pairs: Iterable[Pair], origin: int, limit: int) -> tuple[Floats, Floats]:
+    """x and row of the nodes of one connected part; the layer *origin* is at x = 0."""
+    rows = _rows(level, pairs)
     _uncross(rows)
     folds = [max(1, ceil(int((layer < rows.real).sum()) / limit)) for layer in rows.members]
     row = _straighten(rows, folds, limit)
@@ -326,11 +336,10 @@ def _place(
     for layer, fold, start in zip(rows.members, folds, starts, strict=False):
         inside = layer[layer < rows.real]
         x[inside] = start + np.arange(len(inside)) % fold
-    zero = starts[origin - lowest] if origin is not None else starts[0]
-    return x - zero, row[: rows.real]
+    return x - starts[origin], row[: rows.real]
 
 
-def _rows(level: list[int], pairs: list[Pair]) -> _Rows:
+def _rows(level: Sequence[int], pairs: Iterable[Pair]) -> _Rows:
     """The layers, with a bend wherever an edge passes one, so that no node is put in its way."""
     spans = set()
     for pair in pairs:
@@ -353,9 +362,13 @@ def _rows(level: list[int], pairs: list[Pair]) -> _Rows:
             links[level[first] + step - 1].append((previous, size))
             previous, size = size, size + 1
         links[level[second] - 1].append((previous, second))
+    slot = np.empty(size, dtype=np.int64)
+    for nodes in held:
+        slot[nodes] = np.arange(len(nodes))
     return _Rows(
         [np.array(nodes, dtype=np.int64) for nodes in held],
         [(np.array([a for a, _ in p], dtype=np.int64), np.array([b for _, b in p], dtype=np.int64)) for p in links],
+        slot,
         size,
         len(level),
     )
@@ -390,7 +403,7 @@ def _uncross(rows: _Rows) -> None:
         for i in steps:
             near, far = rows.links[i - 1] if forward else rows.links[i][::-1]
             layer = rows.members[i]
-            rows.members[i] = layer = layer[np.argsort(_means(layer, far, near, position), kind="stable")]
+            rows.members[i] = layer = layer[np.argsort(_means(rows, layer, far, near, position), kind="stable")]
             position[layer] = _centred(len(layer))
         crossings = _crossings(rows, position)
         idle += 1
@@ -403,21 +416,25 @@ def _centred(count: int) -> Floats:
     return np.arange(count, dtype=np.float64) - (count - 1) / 2
 
 
-def _means(layer: Ints, own: Ints, others: Ints, position: Floats) -> Floats:
+def _means(rows: _Rows, layer: Ints, own: Ints, others: Ints, position: Floats) -> Floats:
     """For each node of *layer* the mean position of its neighbours; its own where it has none."""
-    size = len(position)
-    count = np.bincount(own, minlength=size)[layer]
-    total = np.bincount(own, weights=position[others], minlength=size)[layer]
-    return np.where(count > 0, total / np.maximum(count, 1), position[layer])
+    slot, size = rows.slot[own], len(layer)
+    count = np.bincount(slot, minlength=size)
+    total = np.bincount(slot, weights=position[others], minlength=size)
+    at = rows.slot[layer]
+    return np.where(count[at] > 0, total[at] / np.maximum(count[at], 1), position[layer])
 
 
 def _crossings(rows: _Rows, position: Floats) -> int:
-    total = 0
-    for near, far in rows.links:
-        order = np.lexsort((position[far], position[near]))
-        _, ranks = np.unique(position[far][order], return_inverse=True)
-        total += _inversions(ranks.astype(np.int64))
-    return total
+    """Of all layers at once: one above the other, none of them stands in the wrong order to another."""
+    if not rows.links:
+        return 0
+    high = position.copy()
+    for i, layer in enumerate(rows.members):
+        high[layer] += 2.0 * i * rows.size
+    near, far = (high[np.concatenate(ends)] for ends in zip(*rows.links, strict=True))
+    _, ranks = np.unique(far[np.lexsort((far, near))], return_inverse=True)
+    return _inversions(ranks.astype(np.int64))
 
 
 def _inversions(values: Ints) -> int:
@@ -426,11 +443,11 @@ def _inversions(values: Ints) -> int:
     for bit in reversed(range(int(values.max(initial=0)).bit_length())):
         group = values >> (bit + 1)
         one = (values >> bit) & 1
-        order = np.argsort(group, kind="stable")
-        ones = np.cumsum(one[order])
-        first = np.searchsorted(group[order], group[order])
-        before = ones - np.where(first > 0, ones[first - 1], 0)
-        total += int(before[one[order] == 0].sum())
+        ones = np.cumsum(one)
+        first = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
+        ahead = np.repeat(ones[first] - one[first], np.diff(np.append(first, len(values))))
+        total += int((ones - ahead)[one == 0].sum())
+        values = values[np.argsort(values >> bit, kind="stable")]
     return total
 
 
@@ -457,7 +474,7 @@ def _straighten(rows: _Rows, folds: list[int], limit: int) -> Floats:
             own = np.concatenate([left[1], right[0]])
             others = np.concatenate([left[0], right[1]])
             layer = rows.members[i]
-            row[layer] = _ascending(_means(layer, own, others, row) - offsets[i]) + offsets[i]
+            row[layer] = _ascending(_means(rows, layer, own, others, row) - offsets[i]) + offsets[i]
     return row
 
 

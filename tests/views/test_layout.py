@@ -154,6 +154,30 @@ def test_crossings_are_counted_as_by_looking_at_every_pair_of_edges():
     assert 4 - 1 == _crossings(rows, position)
 
 
+def test_crossings_between_several_layers_are_those_between_each_two():
+    rows = _rows([0, 0, 1, 1, 2, 2], [(0, 3), (1, 2), (2, 5), (3, 4)])
+
+    assert 2 == _crossings(rows, np.array([0.0, 1, 0, 1, 0, 1]))
+    assert 0 == _crossings(rows, np.array([0.0, 1, 1, 0, 0, 1]))
+
+
+def test_parts_of_one_shape_look_the_same_and_stand_below_each_other():
+    graph = nx.MultiDiGraph(roots=["app-1"])
+    for i in range(4):
+        for db in ("a", "b"):
+            sample.edge(graph, f"app-{i}", f"db-{i}{db}", "DEPENDS_ON")
+    at = layered(graph)
+    bottoms = [at[f"db-{i}a"][1] for i in (1, 0, 2, 3)]
+
+    for i in range(4):
+        (x, y), (first, low), (second, high) = (at[code] for code in (f"app-{i}", f"db-{i}a", f"db-{i}b"))
+        assert (1.0, 1.0, 1.0) == (x - first, x - second, abs(high - low))
+        assert y == (low + high) / 2
+    assert at["app-1"][0] == 0.0
+    assert bottoms == sorted(bottoms, reverse=True)
+    assert all(a - b > 1 for a, b in itertools.pairwise(bottoms))
+
+
 def test_the_same_graph_gives_the_same_places_under_another_hash_seed():
     script = (
         "from tests.views import sample; from ciops_nb.views.layout import layered;"

@@ -142,10 +142,10 @@ def text_columns(text: str) -> float:
 # --- style ----------------------------------------------------------------------------------------------------------
 
 # DejaVu comes with matplotlib, so every machine measures alike; Verdana, drawn from the same design, is about as wide.
-_FONTS = ["DejaVu Sans", "Verdana", "Segoe UI", "Helvetica", "Arial", "sans-serif"]
+FONTS = ["DejaVu Sans", "Verdana", "Segoe UI", "Helvetica", "Arial", "sans-serif"]
 _RC: dict[str, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": _FONTS,
+    "font.sans-serif": FONTS,
     "font.size": 8,
     "text.parse_math": False,  # a $ in a name is a $
     "axes.spines.top": False,
@@ -218,7 +218,7 @@ def to_svg(figure: Figure, title: str, *, description: str = "", prefix: str = "
         "viewBox": f"0 0 {width:g} {height:g}",
         "width": f"{width * 4 / 3:.0f}",
         "height": f"{height * 4 / 3:.0f}",
-        "font-family": ", ".join(f"'{name}'" if " " in name else name for name in _FONTS),
+        "font-family": ", ".join(f"'{name}'" if " " in name else name for name in FONTS),
         "stroke-linejoin": "round",
         "stroke-linecap": "butt",
     }

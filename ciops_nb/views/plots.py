@@ -7,7 +7,8 @@ colour says, a shape or a word says too. An empty answer gives a figure that say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from ciops_nb.views import rule_plots
+from ciops_nb.answers import provenance
+from ciops_nb.errors import BadParameter
+from ciops_nb.views import result_plots, rule_plots
 from ciops_nb.views.layout import focus_of, impact_of, layered, layers, reached
 from ciops_nb.views.marks import DASHES, KINDS, Mark, kind_look, marks_of, thinned, value_axis, with_gaps
+from ciops_nb.views.result_plots import call_times, ci_groups, injected, metric_groups, near_misses, paths
 from ciops_nb.views.rule_plots import comparison, replay_timeline, sweep_map
 from ciops_nb.views.sheet import (
     EM,
@@ -46,7 +50,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "EMPTY", "comparison", "movers", "replay_timeline", "series", "sweep_map", "timeline", "to_svg", "topology",
+    "EMPTY", "call_times", "ci_groups", "comparison", "draw", "injected", "metric_groups", "movers", "near_misses",
+    "paths", "replay_timeline", "series", "sweep_map", "timeline", "to_svg", "topology",
 ]  # fmt: skip
 
 EMPTY = {
@@ -55,6 +60,7 @@ EMPTY = {
     "series": "No points of these metrics in this range.",
     "movers": "No metric moved.",
     **rule_plots.EMPTY,
+    **result_plots.EMPTY,
 }
 
 Place: TypeAlias = tuple[float, float]
@@ -763,6 +769,10 @@ class _Series:
     def columns(self) -> int:
         return 1 if len(self.groups) <= 3 else 2
 
+    def named(self) -> int:
+        """How many lines of a panel are named side by side."""
+        return 3 if self.columns() > 1 else 6
+
     def _legend(self, shown: int) -> Legend:
         colours, legend = self.colours, Legend(WIDTH - 0.4)
         if self.at is not None:
@@ -827,7 +837,7 @@ class _Series:
             axes.legend(
                 fontsize=6.5,
                 loc="upper left",
-                ncols=3 if self.columns() > 1 else 6,
+                ncols=self.named(),
                 frameon=False,
                 labelcolor=colours.ink,
                 handlelength=1.6,
@@ -845,6 +855,11 @@ class _Series:
             room = (high - low) * 0.12 or abs(high) * 0.1 or 1.0
             axes.set_ylim(low - room, high + room)  # both parts: neither may cut the other
         value_axis(axes, self.colours)
+        lines = group["series"].n_unique()
+        if len(known) and lines > 1:  # room for their names above them
+            low, high = axes.get_ylim()
+            names = -(-lines // self.named()) if lines <= _NAMED else 1
+            axes.set_ylim(low, high + (high - low) * 0.12 * names)
 
     def _line(self, axes: Axes, line: pl.DataFrame, number: int, named: bool) -> None:
         x, y = with_gaps(line["ts"], line["value"].cast(pl.Float64))
@@ -1014,3 +1029,50 @@ def _moved_heading(days: set[date]) -> str:
     if not days:
         return "when it moved is not known"
     return f"moved at, {min(days)} UTC" if len(days) == 1 else "moved at, UTC"
+
+
+# --- whatever a tool returned ---------------------------------------------------------------------------------------
+
+_PICTURES: dict[str, Callable[..., Any]] = {
+    "cep_compare": comparison,
+    "cep_explain": near_misses,
+    "cep_inject": injected,
+    "cep_simulate": replay_timeline,
+    "cep_sweep": sweep_map,
+    "ci_aggregate": ci_groups,
+    "graph_expand": topology,
+    "graph_path": paths,
+    "history_recent": timeline,
+    "metric_aggregate": metric_groups,
+    "metric_series_table": series,
+}
+
+
+def draw(result: Any, **options: Any) -> Figure:
+    """Draw what a tool returned in the picture that suits it, which its record of origin tells.
+
+    Args:
+        result: A frame or a graph as a tool returned it.
+        options: Those of the picture, such as ``theme="dark"`` or ``focus=`` of a topology.
+
+    Raises:
+        BadParameter: *result* carries no record of a tool that has a picture, or the picture has no such option.
+    """
+    try:
+        tool = provenance(result).tool
+    except LookupError:
+        raise BadParameter(
+            "result", type(result).__name__, "does not say which tool returned it",
+            f"Choose a picture yourself: {', '.join(sorted(name for name in EMPTY))}",
+        ) from None  # fmt: skip
+    picture = _PICTURES.get(str(tool))
+    if picture is None:
+        raise BadParameter(
+            "result", tool, "is a tool whose answers have no picture", f"There are pictures of {', '.join(_PICTURES)}"
+        )
+    known = list(inspect.signature(picture).parameters)[1:]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise BadParameter("options", unknown[0], f"is no option of {picture.__name__}", f"It has {', '.join(known)}")
+    figure: Figure = picture(result, **options)
+    return figure

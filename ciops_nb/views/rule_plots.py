@@ -26,6 +26,7 @@ from ciops_nb.views.sheet import (
     box_sample,
     clock,
     in_days,
+    length_text,
     marker_sample,
     nothing,
     padded,
@@ -655,7 +656,7 @@ class _Sweep:
             return "–"
         if self.measure in ("precision", "recall"):
             return f"{amount(value * 100, digits=2)}%"
-        return _length(value) if self.measure == "lead_time_s" else amount(value, digits=3)
+        return length_text(value) if self.measure == "lead_time_s" else amount(value, digits=3)
 
     def _fits(self, text: str) -> bool:
         return width_of(text, 6.5) <= self.wide and self.high >= 0.12
@@ -757,16 +758,6 @@ class _Sweep:
         axes.text(x + 6 * 0.22 + 0.08, top - 0.1, self._told(high), **style)
 
 
-def _length(seconds: float) -> str:
-    """``-1h 5m``, as short as it is read: of two units at most."""
-    left, parts = round(abs(seconds)), []
-    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        number, left = divmod(left, size)
-        if number:
-            parts.append(f"{number}{unit}")
-    return ("-" if seconds < 0 and parts else "") + (" ".join(parts[:2]) or "0s")
-
-
 # --- comparison -----------------------------------------------------------------------------------------------------
 
 _COMPARED = {
@@ -852,7 +843,7 @@ def _pair(row: Mapping[str, Any]) -> _Pair:
     end = max(ends) if len(ends) == len(there) else None
     if old and new:
         later = (new[0] - old[0]).total_seconds()
-        said = f"{_length(abs(later))} {'later' if later > 0 else 'earlier'}" if later else "at the same time"
+        said = f"{length_text(abs(later))} {'later' if later > 0 else 'earlier'}" if later else "at the same time"
     else:
         said = "only old" if old else "only new"
     begins = [begin for begin, _ in there]

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "EM", "WIDTH", "Legend", "amount", "blank_sheet", "box_sample", "clock", "figure_of", "in_days", "line_sample",
-    "marker_sample", "moment_of", "nothing", "padded", "rows_of", "span_text", "time_axis", "unit_of", "width_of",
-    "window_of",
+    "EM", "WIDTH", "Legend", "amount", "blank_sheet", "box_sample", "clock", "figure_of", "in_days", "length_text",
+    "line_sample", "marker_sample", "moment_of", "nothing", "padded", "rows_of", "span_text", "time_axis", "unit_of",
+    "width_of", "window_of",
 ]  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -183,6 +183,16 @@ def amount(value: float, largest: float | None = None, digits: int = 4) -> str:
 def _rounded(value: float, digits: int) -> str:
     """*value* with so many digits that count, or as a whole number where it has more before the point."""
     return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e6 else f"{value:.{digits}g}"
+
+
+def length_text(seconds: float) -> str:
+    """``-1h 5m``, as short as it is read: of two units at most."""
+    left, parts = round(abs(seconds)), []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number}{unit}")
+    return ("-" if seconds < 0 and parts else "") + (" ".join(parts[:2]) or "0s")
 
 
 def unit_of(units: Mapping[str, str] | None, metric: str) -> str:

@@ -11,7 +11,10 @@ from typing import Any, Literal
 
 __all__ = ["Findings", "Picture", "Section", "Statement"]
 
-Picture = Literal["topology", "timeline", "series", "movers", "replay_timeline", "sweep_map", "comparison"]
+Picture = Literal[
+    "topology", "timeline", "series", "movers", "replay_timeline", "sweep_map", "comparison", "ci_groups",
+    "metric_groups", "paths", "near_misses", "injected", "call_times",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,10 @@ class Section:
     *picture* names the drawing that goes with the body: ``topology`` (a graph), ``timeline`` (a frame of
     ``history_recent``), ``series`` (a frame of ``metric_series_table``), ``movers`` (a frame with ci_code,
     metric and score), ``replay_timeline`` (a frame of ``cep_simulate``), ``sweep_map`` (of ``cep_sweep``),
-    ``comparison`` (of ``cep_compare``). *options* are handed to that drawing, such as ``{"focus": "app-erp-01"}``.
+    ``comparison`` (of ``cep_compare``), ``ci_groups`` (of ``ci_aggregate``), ``metric_groups`` (of
+    ``metric_aggregate``), ``paths`` (a graph of ``graph_path``), ``near_misses`` (of ``cep_explain``), ``injected``
+    (of ``cep_inject``), ``call_times`` (of ``ops.trace.summary()``). *options* are handed to that drawing, such as
+    ``{"focus": "app-erp-01"}``.
     """
 
     title: str

@@ -60,7 +60,7 @@ async def path(
     return Findings(
         Statement(f"{source} and {target} are {shortest} apart: {' - '.join(paths[0])}.", calls),
         tuple(statements),
-        (Section("The ways", found, calls, picture="topology", options={"focus": source, "highlight": between}),),
+        (Section("The ways", found, calls, picture="paths"),),
         unknown=unknown,
     )
 

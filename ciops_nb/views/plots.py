@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EMPTY", "call_times", "ci_groups", "comparison", "draw", "injected", "metric_groups", "movers", "near_misses",
     "paths", "replay_timeline", "series", "sweep_map", "timeline", "to_svg", "topology",
+    "topology_diff",
 ]  # fmt: skip
 
 EMPTY = {
@@ -185,8 +186,7 @@ class _Topology:
         colours, legend = self.colours, self.legend
         for name, (shape, colour) in self._types().items():
             legend.add(name, marker_sample(shape, colour, colours.ink))
-        if self.hurt:
-            legend.add("hurt", marker_sample("o", colours.alarm_tint, colours.alarm, 70))
+        self._add_marked()
         if self.focus is not None:
             legend.add("focus", marker_sample("o", colours.focus_tint, colours.blue, 70))
         for name, (colour, dashes, arrow) in self._relations().items():
@@ -195,6 +195,31 @@ class _Topology:
             legend.notes.append("+n: n more neighbours of this item are not in the graph.")
         if not self.cards:
             legend.notes.append("")  # its place; said once it is known how many found room
+
+    def _add_marked(self) -> None:
+        if self.hurt:
+            self.legend.add("hurt", marker_sample("o", self.colours.alarm_tint, self.colours.alarm, 70))
+
+    def _sign(self, code: str) -> str:
+        """What the badge of a marked item says."""
+        return "!"
+
+    def _marked_look(self, code: str) -> tuple[str, str]:
+        """Face and frame of a marked item."""
+        return self.colours.alarm_tint, self.colours.alarm
+
+    def _badge_look(self, code: str) -> tuple[str, str]:
+        """Face and ink of the badge of a marked item."""
+        return self.colours.alarm, self.colours.surface
+
+    def _word_tone(self) -> str:
+        """The ink of what is said of marked items."""
+        return self.colours.alarm
+
+    def _stands_out(self, source: str, target: str, data: Mapping[str, Any]) -> bool:
+        marked = {*self.hurt, *([self.focus] if self.hurt and self.focus else [])}
+        central = self.focus is not None and self.graph.degree(self.focus) <= _FEW
+        return (central and self.focus in (source, target)) or {source, target} <= marked
 
     # Drawing
 
@@ -235,10 +260,9 @@ class _Topology:
         looks = self._relations()
         curves: dict[tuple[str, bool], list[tuple[Sequence[Place], Place]]] = {}
         ports = self._ports()
-        few, hurt = len(ports) <= _FEW, {*self.hurt, *([self.focus] if self.hurt and self.focus else [])}
-        central = self.focus is not None and self.graph.degree(self.focus) <= _FEW
+        few = len(ports) <= _FEW
         for number, (source, target, data) in enumerate(self._edges()):
-            strong = few or (central and self.focus in (source, target)) or {source, target} <= hurt
+            strong = few or self._stands_out(source, target, data)
             points, tip = self._curve(source, target, ports[number])
             name = str(data.get("relation_type") or "related")
             curves.setdefault((name, strong), []).append((points, tip))
@@ -307,7 +331,7 @@ class _Topology:
             axes.add_patch(box)
             self._draw_lines(code, x - w + 0.29, y, 2 * w - 0.34)
             if code in self.hurt:
-                self._badge(x + w, y + h, "!", colours.alarm, colours.surface)
+                self._badge(x + w, y + h, self._sign(code), *self._badge_look(code))
             if code in self.hidden:
                 self._badge(x + w, y - h, f"+{self.hidden[code]}", colours.panel, colours.ink)
 
@@ -317,7 +341,7 @@ class _Topology:
         second = self._second_line(code, self.graph.nodes[code])
         bold = code == self.focus or code in self.hurt
         points, columns = 7.0 if bold else 7.5, room / _SMALL / EM
-        tone = colours.alarm if self.hurt.get(code) else colours.muted
+        tone = self._word_tone() if self.hurt.get(code) else colours.muted
         if width_of(name, points) > room:
             points = _SMALL
         if text_columns(name) > columns and not self.hurt.get(code):
@@ -335,9 +359,9 @@ class _Topology:
     def _card_look(self, code: str) -> tuple[str, str, float]:
         colours = self.colours
         if code == self.focus:
-            return colours.alarm_tint if code in self.hurt else colours.focus_tint, colours.blue, 2.2
+            return self._marked_look(code)[0] if code in self.hurt else colours.focus_tint, colours.blue, 2.2
         if code in self.hurt:
-            return colours.alarm_tint, colours.alarm, 1.6
+            return *self._marked_look(code), 1.6
         return colours.panel, colours.faint, 1.0
 
     def _second_line(self, code: str, data: Mapping[str, Any]) -> str:
@@ -377,8 +401,9 @@ class _Topology:
         axes, colours = self.axes, self.colours
         size = (self.half[0] * 2 * 72) ** 2
         self._draw_shapes(size, 0.5)
+        rings = {edge: [c for c in sorted(self.hurt) if self._marked_look(c)[1] == edge] for edge in self._frames()}
         for codes, edge, scale in (
-            (sorted(self.hurt), colours.alarm, 3.2),
+            *((codes, edge, 3.2) for edge, codes in rings.items()),
             ([self.focus] if self.focus else [], colours.blue, 5),
         ):
             if codes:
@@ -387,6 +412,9 @@ class _Topology:
                     xs, ys, s=size * scale, marker="o", facecolors="none", edgecolors=edge, linewidths=1.8, zorder=6
                 )
         self._name_dots()
+
+    def _frames(self) -> list[str]:
+        return sorted({self._marked_look(code)[1] for code in self.hurt})
 
     def _draw_shapes(self, size: float, line: float, shift: float = 0.0) -> None:
         for name, (shape, colour) in self._types().items():
@@ -407,7 +435,7 @@ class _Topology:
         boxes = np.array(taken)
         for code in sorted(self.codes, key=self._importance)[:120]:
             key = code == self.focus or code in self.hurt
-            text = ("! " if code in self.hurt else "") + shorten(visible(code), 24)
+            text = (f"{self._sign(code)} " if code in self.hurt else "") + shorten(visible(code), 24)
             if code in self.hidden:
                 text += f" +{self.hidden[code]}"
             points = 7.5 if key else 6.5
@@ -417,7 +445,7 @@ class _Topology:
             named += 1
             x0, y0, x1, y1 = place
             boxes = np.vstack([boxes, [place]])
-            tone = self.colours.alarm if code in self.hurt else self.colours.ink
+            tone = self._word_tone() if code in self.hurt else self.colours.ink
             backing = {"facecolor": self.colours.surface, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
             self.axes.text(
                 (x0 + x1) / 2, (y0 + y1) / 2, text, fontsize=points, weight="bold" if key else "normal", color=tone,
@@ -472,6 +500,123 @@ def _hops_text(level: int, room: float, beside: bool) -> str:
 def _arrow_head(end: Place, way: Place, size: float) -> list[Place]:
     (x, y), dx = end, way[0]
     return [(x, y), (x - dx * size, y + size * 0.5), (x - dx * size, y - size * 0.5)]
+
+
+# --- two topologies -------------------------------------------------------------------------------------------------
+
+_STATES = {"new": "green", "gone": "alarm", "changed": "purple"}
+_UNCOMPARED = {"hops", "ci_id"}  # the same item is as far from the focus as its relations are, which are compared
+_RELATION_STATES = {  # role, dashes and whether it stands out
+    "relation unchanged": ("muted", 0, False),
+    "relation added": ("green", 0, True),
+    "relation removed": ("alarm", 1, True),
+}
+
+
+@styled
+def topology_diff(
+    before: nx.MultiDiGraph[str], after: nx.MultiDiGraph[str], *, focus: str | None = None, theme: str = "light"
+) -> Figure:
+    """Draw what differs between two graphs, such as ``graph_expand`` of two moments: items and relations that came,
+    went, or changed a field.
+
+    Args:
+        before: The graph of the earlier moment.
+        after: The graph of the later moment. It gives the focus and the "+n" badges.
+        focus: The item to stand out; by default the one root of the graph.
+        theme: ``"light"`` or ``"dark"``.
+
+    Raises:
+        ItemNotFound: *focus* is in neither graph.
+        BadParameter: no such theme.
+    """
+    colours = palette(theme)
+    both, states = _united(before, after)
+    if not len(both):
+        return nothing(EMPTY["topology"], colours)
+    return _Difference(both, focus_of(both, focus), states, colours).draw()
+
+
+def _united(
+    before: nx.MultiDiGraph[str], after: nx.MultiDiGraph[str]
+) -> tuple[nx.MultiDiGraph[str], dict[str, tuple[str, str]]]:
+    """Both graphs in one, and the state of each item that differs with what to say of it."""
+    import networkx as nx
+
+    both: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    for graph in (before, after):
+        both.graph.update(graph.graph or {})
+    states: dict[str, tuple[str, str]] = {}
+    for code in sorted({*before, *after}):
+        old, new = (graph.nodes[code] if code in graph else None for graph in (before, after))
+        both.add_node(code, **(new or old or {}))
+        if old is None or new is None:
+            states[code] = ("new" if old is None else "gone", "")
+        elif changes := _changes(old, new):
+            states[code] = ("changed", changes)
+    old_edges, new_edges = ({(a, b, _type_of(d)): d for a, b, d in g.edges(data=True)} for g in (before, after))
+    for key in sorted({*old_edges, *new_edges}):
+        state = "unchanged" if key in old_edges and key in new_edges else "added" if key in new_edges else "removed"
+        impact = impact_of(key[2], new_edges.get(key) or old_edges[key])
+        both.add_edge(key[0], key[1], key=key[2], relation_type=f"relation {state}", impact=impact)
+    return both, states
+
+
+def _type_of(data: Mapping[str, Any]) -> str:
+    return str(data.get("relation_type") or "related")
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """``status active → retired``, for each field that differs."""
+    fields = sorted(({*old, *new}) - _UNCOMPARED)
+    differing = [name for name in fields if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} {_known(old.get(name))} → {_known(new.get(name))}" for name in differing)
+
+
+def _known(value: Any) -> str:
+    return "–" if value is None else str(value)
+
+
+class _Difference(_Topology):
+    """One picture of two graphs in one."""
+
+    def __init__(
+        self, graph: nx.MultiDiGraph[str], focus: str | None, states: dict[str, tuple[str, str]], colours: Palette
+    ) -> None:
+        self.states = {code: state for code, (state, _) in states.items()}
+        super().__init__(graph, focus, {code: visible(said) for code, (_, said) in states.items()}, colours)
+
+    def _add_marked(self) -> None:
+        for state, role in _STATES.items():
+            if count := sum(found == state for found in self.states.values()):
+                self.legend.add(
+                    f"{state} ({count})", marker_sample("o", self.colours.panel, getattr(self.colours, role), 70)
+                )
+        if not self.states and all(d["relation_type"] == "relation unchanged" for *_, d in self._edges()):
+            self.legend.notes.append("Nothing differs.")
+
+    def _sign(self, code: str) -> str:
+        return self.states[code]
+
+    def _marked_look(self, code: str) -> tuple[str, str]:
+        face = self.colours.alarm_tint if self.states[code] == "gone" else self.colours.panel
+        return face, getattr(self.colours, _STATES[self.states[code]])
+
+    def _badge_look(self, code: str) -> tuple[str, str]:
+        return self.colours.panel, self.colours.ink
+
+    def _word_tone(self) -> str:
+        return self.colours.ink  # the hues are too pale for small text
+
+    def _relations(self) -> dict[str, tuple[str, Any, bool]]:
+        return {
+            name: (getattr(self.colours, role), DASHES[dashes], True)
+            for name, (role, dashes, _) in _RELATION_STATES.items()
+            if any(data["relation_type"] == name for *_, data in self._edges())
+        }
+
+    def _stands_out(self, source: str, target: str, data: Mapping[str, Any]) -> bool:
+        return _RELATION_STATES[data["relation_type"]][2]
 
 
 # --- timeline -------------------------------------------------------------------------------------------------------

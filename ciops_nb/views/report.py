@@ -491,6 +491,12 @@ def _picture(section: Section, prefix: str) -> tuple[str, str]:
         "replay_timeline": plots.replay_timeline,
         "sweep_map": plots.sweep_map,
         "comparison": plots.comparison,
+        "ci_groups": plots.ci_groups,
+        "metric_groups": plots.metric_groups,
+        "paths": plots.paths,
+        "near_misses": plots.near_misses,
+        "injected": plots.injected,
+        "call_times": plots.call_times,
     }
     if section.picture not in drawings:
         raise BadParameter(
@@ -529,6 +535,20 @@ def _account(section: Section) -> str:
     if section.picture == "comparison":
         alerts = _counted(count, "alert")
         return f"{alerts} of an old rule and a new one, the same ones counted once; the table below lists them."
+    if section.picture == "ci_groups":
+        return f"{_counted(count, 'group')} with a bar for each measure; the table below lists them."
+    if section.picture == "metric_groups":
+        return f"{_counted(count, 'row')} of aggregates as bars or as lines over time; the table below lists them."
+    if section.picture == "paths":
+        ways = _counted(len(body.graph.get("paths") or ()), "path")
+        return f"{ways} step by step, the shortest first; the tables below list items and relations."
+    if section.picture == "near_misses":
+        rows = _counted(count, "row")
+        return f"{rows} of conditions, how long each held and how close it came; the table below lists them."
+    if section.picture == "injected":
+        return f"{_counted(count, 'alert')} by how long after the fault; the table below lists them."
+    if section.picture == "call_times":
+        return f"{_counted(count, 'tool')} by how long its calls took; the table below lists them."
     return f"{_counted(count, 'metric')} by how far each left its usual range; the table below lists them."
 
 

@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import networkx as nx
@@ -20,9 +21,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from ciops_nb.errors import BadParameter
-from ciops_nb.recipes.findings import Findings, Section, Statement
+from ciops_nb.recipes.findings import Findings, Picture, Section, Statement
 from ciops_nb.views import report
 
+from . import result_sample as results
 from . import sample
 
 HOSTILE = "<script>alert('x')</script>\"&\u202e</td></style>{{ 7*7 }}\x00"
@@ -367,6 +369,25 @@ def test_pictures_take_their_colours_from_the_theme_of_the_reader(text):
 
     assert [] == re.findall(r"#[0-9a-f]{6}\b", inside)
     assert used <= light == dark
+
+
+BODIES = {
+    "topology": sample.three_nodes, "timeline": sample.history, "series": sample.series, "movers": sample.movers,
+    "replay_timeline": sample.alerts, "sweep_map": sample.swept, "comparison": sample.compared,
+    "ci_groups": results.ci_groups, "metric_groups": results.metric_groups, "paths": results.ways,
+    "near_misses": results.explained, "injected": results.injected, "call_times": results.summary,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("picture", get_args(Picture))
+def test_every_picture_is_drawn_in_the_colours_of_the_reader_and_told_in_words(picture):
+    text = report.render(with_sections(Section("A section", BODIES[picture](), picture=picture)))
+    (svg,) = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    (told,) = Page(text).said("figcaption")
+
+    assert [] == re.findall(r"#[0-9a-f]{6}\b", svg)
+    assert re.search(r"the tables? below lists? (them|items and relations)\.$", told)
+    assert ("metric" in told) == (picture in ("movers", "series"))
 
 
 def test_what_happened_is_drawn_over_the_series_without_being_asked():

@@ -23,6 +23,7 @@ ALL = {
     "near_misses": lambda **kw: plots.near_misses(results.explained(), **kw),
     "injected": lambda **kw: plots.injected(results.injected(), **kw),
     "call_times": lambda **kw: plots.call_times(results.summary(), **kw),
+    "topology_diff": lambda **kw: plots.topology_diff(sample.three_nodes(), later(), **kw),
 }
 MANY = {
     "ci_groups": lambda: plots.ci_groups(results.ci_groups(300)),
@@ -236,6 +237,70 @@ def test_the_summary_of_a_session_is_drawn(tmp_path):
         assert "ci_search" in texts(plots.call_times(ops.trace.summary()))
 
 
+# --- two topologies
+
+
+def later() -> nx.MultiDiGraph:
+    """Three nodes of which one is gone, one came, and one was retired and depends on the new one."""
+    graph = sample.three_nodes()
+    graph.remove_node("sys-erp")
+    sample.node(graph, "que-erp", "SW", "queue", 1)
+    sample.edge(graph, "db-erp", "que-erp", "USES")
+    graph.nodes["db-erp"].update(status="retired", hops=3)
+    return graph
+
+
+def test_what_came_went_and_changed_is_said_in_words():
+    found = texts(plots.topology_diff(sample.three_nodes(), later()))
+
+    assert {"new", "gone", "changed", "new (1)", "gone (1)", "changed (1)", "status active → retired"} <= set(found)
+    assert {"relation unchanged", "relation added", "relation removed", "que-erp", "sys-erp"} <= set(found)
+
+
+def test_backwards_what_came_is_gone():
+    states = {code: state for code, (state, _) in plots._united(later(), sample.three_nodes())[1].items()}
+
+    assert {"sys-erp": "new", "que-erp": "gone", "db-erp": "changed"} == states
+
+
+def test_a_relation_of_another_type_between_the_same_items_is_added():
+    graph = sample.three_nodes()
+    sample.edge(graph, "app-erp-01", "db-erp", "USES")
+    both, states = plots._united(sample.three_nodes(), graph)
+    found = sorted(data["relation_type"] for data in both.get_edge_data("app-erp-01", "db-erp").values())
+
+    assert {} == states
+    assert ["relation added", "relation unchanged"] == found
+
+
+def test_what_does_not_differ_is_said_and_the_graphs_are_left_alone():
+    before, after = sample.three_nodes(), sample.three_nodes()
+    found = texts(plots.topology_diff(before, after))
+
+    assert "Nothing differs." in found
+    assert not {"new", "gone", "changed", "relation added"} & set(found)
+    assert nx.utils.graphs_equal(before, sample.three_nodes())
+    assert "Nothing differs." not in texts(plots.topology_diff(before, later()))
+
+
+def test_of_three_hundred_items_those_that_differ_are_named():
+    before = sample.around(300, "app-000")
+    after = before.copy()
+    after.remove_node("web-003")
+    after.nodes["srv-001"]["status"] = "retired"
+    figure = plots.topology_diff(before, after)
+
+    assert {"gone web-003", "changed srv-001"} <= set(texts(figure))
+    assert [] == outside(figure)
+
+
+def test_two_empty_graphs_have_nothing_to_draw():
+    empty = nx.MultiDiGraph()
+
+    assert [plots.EMPTY["topology"]] == texts(plots.topology_diff(empty, empty))
+    assert {"new (3)"} <= set(texts(plots.topology_diff(empty, sample.three_nodes())))
+
+
 # --- all of them
 
 
@@ -286,11 +351,15 @@ def test_hostile_and_long_names_are_visible_and_stay_on_the_sheet(name):
         [name if code == "db-erp" else code for code in way] for way in results.ways(2).graph["paths"]
     ]
     graph.nodes[name]["ci_subtype"] = name
+    changed = graph.copy()
+    changed.nodes[name]["status"] = name
     for figure in (
         plots.ci_groups(results.ci_groups().with_columns(ci_type=pl.lit(name)).rename({"location": name})),
         plots.metric_groups(results.metric_groups().with_columns(ci_code=pl.lit(name), unit=pl.lit(name))),
         plots.metric_groups(results.buckets().with_columns(ci_code=pl.lit(name), unit=pl.lit(name))),
         plots.paths(graph),
+        plots.topology_diff(graph, changed),
+        plots.topology_diff(graph, nx.MultiDiGraph()),
         plots.near_misses(
             results.explained().with_columns(ci_code=pl.lit(name), labels=pl.lit(name), rule=pl.lit(name))
         ),

@@ -411,6 +411,7 @@ _EXPLAINED = {
 _STATES: dict[str, tuple[str, str, str]] = {  # its word, shape and role, those that came near first
     "too_short": ("not for long enough", "D", "orange"),
     "never": ("never held", "v", "blue"),
+    "held": ("a part held, not the whole", "o", "green"),
     "fired": ("fired", "*", "vermillion"),
     "no_data": ("no data", "x", "muted"),
 }
@@ -473,21 +474,20 @@ def _shape_sample(shape: str, role: str, colours: Palette) -> Any:
 
 def _cases(rows: pl.DataFrame) -> list[tuple[_Record, list[_Record]]]:
     """Each whole condition with its parts, the nearest miss first."""
-    found: dict[tuple[str, str, str], tuple[list[_Record], list[_Record]]] = {}
+    found: dict[tuple[str, str], tuple[list[_Record], list[_Record]]] = {}
     for row in rows.iter_rows(named=True):
         row["ci_code"] = row["ci_code"] if row["ci_code"] is not None else row["ci"]
-        key = (str(row["rule"]), str(row["ci_code"] or ""), str(row["labels"] or ""))
+        key = (str(row["rule"]), str(row["ci_code"] or ""))
         found.setdefault(key, ([], []))[1 if row["part"] else 0].append(row)
     order = list(_STATES)
     cases = []
     for key, (wholes, parts) in found.items():
-        # A rule that is found at moments of its own has only parts: the one that got least far stands for all.
-        for whole in wholes or sorted(parts, key=lambda part: part["state"] != "no_data")[:1]:
-            state = {"held": "fired"}.get(whole["state"], whole["state"])
-            known = state if state in _STATES else "no_data"
-            cases.append(
-                (order.index(known), -_share(whole), -_nearness(whole, parts), key, whole | {"state": known}, parts)
-            )
+        # Where there are parts only, since they share no labels or are events, what stood in the way stands for all.
+        for whole in wholes or [dict(_failing({"best": None}, parts) or parts[0])]:
+            known = whole["state"] if whole["state"] in _STATES else "no_data"
+            own = [part for part in parts if part["labels"] == whole["labels"]] or parts
+            rank = (order.index(known), -_share(whole), -_nearness(whole, own), (*key, str(whole["labels"] or "")))
+            cases.append((*rank, whole | {"state": known}, own))
     cases.sort(key=lambda case: case[:4])
     return [(whole, parts) for *_, whole, parts in cases]
 
@@ -495,7 +495,7 @@ def _cases(rows: pl.DataFrame) -> list[tuple[_Record, list[_Record]]]:
 def _share(whole: Mapping[str, Any]) -> float:
     """How much of its ``for`` the condition held."""
     held, needed = whole["held_s"], whole["needed_s"]
-    if whole["state"] in ("fired", "held"):
+    if whole["state"] == "fired":
         return 1.0
     if held is None:
         return 0.0

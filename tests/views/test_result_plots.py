@@ -186,10 +186,15 @@ def test_the_bar_is_as_long_as_the_part_of_the_time_that_it_held():
     assert [5, 1] == [round(10 * part / whole) for part in (first, second)]
 
 
-def test_a_rule_of_parts_only_is_told_by_one_of_them():
-    frame = results.explained(2).filter(pl.col("part") != "")
+def test_where_there_are_parts_only_what_stood_in_the_way_is_told_and_nothing_is_said_to_have_fired():
+    parts = results.explained(2).filter(pl.col("part") != "")
+    found = texts(plots.near_misses(parts))
+    held = texts(plots.near_misses(parts.filter(pl.col("state") == "held")))
 
-    assert ["slow · app-001 {team=pay}"] == [t for t in texts(plots.near_misses(frame)) if t.startswith("slow")]
+    assert ["slow · app-001 {team=pay}"] == [text for text in found if text.startswith("slow")]
+    assert {"never held (1)", "all[1]: 182.2 of 200, 17.8 short"} <= set(found)
+    assert "a part held, not the whole (1)" in held
+    assert not [text for text in found + held if text.startswith("fired")]
 
 
 # --- injected

@@ -81,7 +81,7 @@ def _write(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any)
 
 
 def _fitted(text: str, inches: float, points: float = _TEXT) -> str:
-    return shorten(text, inches / points / EM)
+    return shorten(text, inches / points / EM + 0.01)  # what was measured to fit does, whatever the last bit
 
 
 # --- bars of groups -------------------------------------------------------------------------------------------------

@@ -178,6 +178,12 @@ def test_a_case_says_how_long_it_held_and_how_close_it_came():
     assert "slow · app-000 {team=pay}" in found
 
 
+def test_the_longest_name_is_not_cut_where_it_fits():
+    frame = results.explained(1).with_columns(labels=pl.lit("{}"))
+    for code in ("srv-mail-02", "srv-mail-01", "srv-mwm-10"):
+        assert f"slow · {code}" in texts(plots.near_misses(frame.with_columns(ci_code=pl.lit(code))))
+
+
 def test_the_bar_is_as_long_as_the_part_of_the_time_that_it_held():
     figure = plots.near_misses(results.explained(5).filter(pl.col("ci_code").is_in(["app-000", "app-004"])))
     whole, first, again, second = bars(figure)

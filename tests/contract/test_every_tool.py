@@ -207,7 +207,7 @@ def test_provenance_has_no_relative_time() -> None:
         if "time_range" in params:
             assert "2026-03-01T00:00:00Z/2026-03-02T00:00:00Z" == params.time_range
         if "where" in params:
-            assert {"created_at": [">=", "2026-03-01T00:30:00Z"]} == params.where
+            assert {"created_at": {">=": "2026-03-01T00:30:00Z"}} == params.where
 
 
 @every_tool

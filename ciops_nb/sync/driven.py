@@ -35,7 +35,10 @@ def task_factory(
     driven: Any = drive(coro, context)
     driven.__name__ = getattr(coro, "__name__", type(coro).__name__)
     driven.__qualname__ = getattr(coro, "__qualname__", driven.__name__)
-    return asyncio.Task(driven, loop=loop, context=context, **more)
+    task: asyncio.Task[Any] = asyncio.Task(driven, loop=loop, context=context, **more)
+    # A task that is cancelled before it began never gets to its coroutine, which would warn that nobody awaited it.
+    task.add_done_callback(lambda _: coro.close())
+    return task
 
 
 @types.coroutine

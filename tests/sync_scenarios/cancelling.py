@@ -1,6 +1,7 @@
 """Cancelling who awaits cancels the work, and waits for its end."""
 
 import asyncio
+import gc
 import threading
 
 from harness import play, raises, takes_less_than
@@ -179,6 +180,25 @@ def work_in_a_thread_that_has_not_begun_is_dropped() -> None:
 
     sync.run(main(), timeout=10)
     assert [2] == ran
+
+
+def before_it_begins_leaves_nothing_that_was_never_awaited() -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(empty())
+        task.cancel()
+        with raises(asyncio.CancelledError):
+            await task
+        several = asyncio.gather(_double(1), _double(2))
+        several.cancel()
+        with raises(asyncio.CancelledError):
+            await several
+        gc.collect()
+
+    sync.run(main())
+
+
+async def _double(number: int) -> int:
+    return 2 * number
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import polars as pl
 
@@ -56,6 +56,8 @@ else:  # jedi 0.20 breaks down at a property that returns a Literal, and then co
     _Frames = str
 
 __all__ = ["Ops", "connect"]
+
+T = TypeVar("T")
 
 _FIRST = "live"  # the name of the source that a session was opened on
 _RUNS = 5  # that are remembered, with their answers
@@ -241,6 +243,24 @@ class Ops:
                 self._health[turn.source].note(asked, False, time.perf_counter() - began)
                 failures.append(error)
         raise failures[0]
+
+    async def look(self, name: str, reading: Callable[[Context], Awaitable[T]]) -> T:
+        """What *reading* makes of the source that the session was opened on, as tools see it.
+
+        For views that read once and reckon often. Nothing is around it but the limit of time: no answer is kept,
+        recorded or taken from another source.
+
+        Args:
+            name: What it is called where it takes too long.
+            reading: A function of a Context; called on the home loop.
+
+        Raises:
+            SessionClosed, EngineUnavailable, ToolTimedOut
+        """
+        if self._closed:
+            raise SessionClosed(self.source)
+        ctx = self._first.context(await self.now(name), self._tz)
+        return await sync.limited(lambda: reading(ctx), name, self._timeout)
 
     def data_version(self) -> str | None:
         """A short text that differs whenever the data does; None if the source cannot be reached and another can."""

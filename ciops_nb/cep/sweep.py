@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,12 +24,12 @@ from ciops_nb.cep.model import Rule
 from ciops_nb.cep.parts import COMPARED, Both, Divided, Part, Unless
 from ciops_nb.cep.reading import load
 from ciops_nb.cep.replay import CELLS, alert_labels, replayed, staged, ticks_of
-from ciops_nb.cep.samples import NEVER, Bools, Grid, Ints
+from ciops_nb.cep.samples import NEVER, Bools, Floats, Grid, Ints
 from ciops_nb.cep.world import World
 from ciops_nb.errors import BadParameter, BadRule
 from ciops_nb.estate.times import micros_of, parse_duration
 
-__all__ = ["INCIDENTS", "SCHEMA", "only_alerting", "sweep", "threshold_of"]
+__all__ = ["INCIDENTS", "SCHEMA", "Levels", "levels", "only_alerting", "sweep", "threshold_of", "turned_to", "worth"]
 
 INCIDENTS = {
     "incident": pl.String(), "ci": pl.String(), "opened_at": pl.Datetime("us", "UTC"),
@@ -148,6 +149,76 @@ def only_alerting(rules: list[Rule]) -> Rule:
     return alerting[0] if alerting else rules[0]
 
 
+@dataclass(frozen=True)
+class Levels:
+    """What a rule compares with its threshold: of each series the lowest and the highest of each stretch of ticks.
+
+    Attributes:
+        ci: Whose each series is; None where it is nobody's.
+        labels: The labels of each series.
+        moments: When each stretch begins, in microseconds since 1970.
+        low, high: Matrices of series by stretches; NaN where there is no value.
+        end: The last tick.
+    """
+
+    ci: list[str | None]
+    labels: list[dict[str, str]]
+    moments: Ints
+    low: Floats
+    high: Floats
+    end: int
+
+
+def levels(
+    rule: Any,
+    *,
+    stretches: int = 600,
+    metrics: Any = None,
+    events: Any = None,
+    relations: Any = None,
+    start: Any,
+    end: Any,
+    every: Any = "1m",
+    lookback: Any = "5m",
+    tz: str = "UTC",
+) -> Levels:
+    """What *rule* compares with its threshold at its ticks, in so many stretches at most: for pictures.
+
+    Args:
+        rule: As for ``sweep``.
+        stretches: How many parts the time is put into.
+        metrics, events, relations, start, end, every, lookback, tz: As for ``replay``.
+
+    Raises:
+        BadRule: the rule cannot be read, or has no threshold.
+        BadParameter
+    """
+    read = load(rule)
+    one = only_alerting(read)
+    threshold_of(one)
+    stage = staged(
+        metrics=metrics, events=events, relations=relations, start=start, end=end, every=every, lookback=lookback, tz=tz
+    )
+    _, _, world = next(stage.judged(read))
+    part, grid = _selected(one, world), world.grid
+    each = max(1, -(-grid.count // stretches))
+    at_once = each * max(1, CELLS // max(1, len(part.labels)) // each)
+    low, high = [], []
+    for first in range(0, grid.count, at_once):
+        ticks = np.arange(first, min(first + at_once, grid.count), dtype=np.int64)
+        values, there = part.at(ticks)
+        padded = np.full((len(part.labels), -(-len(ticks) // each) * each), np.nan)
+        padded[:, : len(ticks)] = np.where(there, values, np.nan)
+        parts = padded.reshape(len(part.labels), -1, each)
+        low.append(np.fmin.reduce(parts, axis=2))
+        high.append(np.fmax.reduce(parts, axis=2))
+    nothing = np.empty((len(part.labels), 0))
+    labels = [dict(own) for own in part.labels]
+    moments = grid.moments(np.arange(0, grid.count, each, dtype=np.int64))
+    lowest, highest = np.concatenate([nothing, *low], axis=1), np.concatenate([nothing, *high], axis=1)
+    return Levels([owner(one.labelled(own)) for own in labels], labels, moments, lowest, highest, world.end)
+
+
 def _thresholds(values: Sequence[float]) -> list[float]:
     found = set()
     for value in values:
@@ -207,19 +278,23 @@ def _fast(rule: Rule, world: World, values: list[float], holds: list[timedelta])
 
 def _values(rule: Rule, world: World) -> Part:
     """What is compared, where all else holds."""
-    compared = _turned(rule)
-    assert compared is not None
-    if isinstance(compared, Metric):
-        found = compared.selected(world)
-    else:
-        above, below = compared.ratio
-        found = Divided(above.selected(world), below.selected(world))
+    found, compared = _selected(rule, world), _turned(rule)
     for other in rule.when.all if isinstance(rule.when, AllOf) else ():
         if isinstance(other, Not):
             found = Unless(found, other.not_.part(world))
         elif other is not compared:
             found = Both(found, other.part(world))
     return found
+
+
+def _selected(rule: Rule, world: World) -> Part:
+    """What is compared, whatever else holds."""
+    compared = _turned(rule)
+    assert compared is not None
+    if isinstance(compared, Metric):
+        return compared.selected(world)
+    above, below = compared.ratio
+    return Divided(above.selected(world), below.selected(world))
 
 
 def _turn(rule: Rule, part: Part, grid: Grid, values: list[float], holds: list[timedelta]) -> Cells:
@@ -266,27 +341,69 @@ def _slow(
     """The alerts of all cells, each replayed by itself; those that *hushed* suppresses have not fired."""
     grid = world.grid
     found = [
-        (value, hold, hushed(replayed(_with(rule, value, hold), world)).filter(pl.col("status") == "fired"))
+        (value, hold, hushed(replayed(turned_to(rule, value, hold), world)).filter(pl.col("status") == "fired"))
         for value in values
         for hold in holds
     ]
-    known = pl.concat([alerts.select("labels", "ci") for *_, alerts in found]).unique().sort("labels", "ci")
-    number = {text: place for place, text in enumerate(known["labels"].to_list())}
-
-    def cells() -> Cells:
-        for value, hold, alerts in found:
-            series = np.array([number[text] for text in alerts["labels"].to_list()], dtype=np.int64)
-            fired = grid.first_at(alerts["fired_at"].dt.epoch("us").to_numpy())
-            ended = alerts["ended_at"].dt.epoch("us").fill_null(grid.start + grid.count * grid.step).to_numpy()
-            place = series * (grid.count + 1) + fired
-            order = np.argsort(place, kind="stable")
-            yield value, hold, (place[order], (series * (grid.count + 1) + grid.first_at(ended))[order])
-
-    return known["ci"].to_list(), cells()
+    owners, number = _owners([alerts for *_, alerts in found])
+    return owners, ((value, hold, _placed(alerts, grid, number)) for value, hold, alerts in found)
 
 
-def _with(rule: Rule, value: float, hold: timedelta) -> Rule:
-    """*rule* with another threshold and another duration."""
+def _owners(found: list[pl.DataFrame]) -> tuple[list[str | None], dict[str, int]]:
+    """Whose the alerts of each series are, and the number of each series by its labels."""
+    known = pl.concat([alerts.select("labels", "ci") for alerts in found]).unique().sort("labels", "ci")
+    return known["ci"].to_list(), {text: place for place, text in enumerate(known["labels"].to_list())}
+
+
+def _placed(alerts: pl.DataFrame, grid: Grid, number: dict[str, int]) -> tuple[Ints, Ints]:
+    """The places at which alerts that fired did so, and ended, in order."""
+    series = np.array([number[text] for text in alerts["labels"].to_list()], dtype=np.int64)
+    fired = grid.first_at(alerts["fired_at"].dt.epoch("us").to_numpy())
+    ended = alerts["ended_at"].dt.epoch("us").fill_null(grid.start + grid.count * grid.step).to_numpy()
+    place = series * (grid.count + 1) + fired
+    order = np.argsort(place, kind="stable")
+    return place[order], (series * (grid.count + 1) + grid.first_at(ended))[order]
+
+
+def worth(
+    rule: Any,
+    alerts: pl.DataFrame,
+    *,
+    incidents: pl.DataFrame,
+    maintenance: pl.DataFrame | None = None,
+    before: Any = "1h",
+    after: Any = "1h",
+    start: Any,
+    end: Any,
+    every: Any = "1m",
+) -> dict[str, Any]:
+    """The cell of ``sweep`` for a rule as it is, from what ``replay`` found of it.
+
+    Args:
+        rule: As for ``sweep``.
+        alerts: A frame of ``replay`` from *start* to *end*, whatever was in maintenance.
+        incidents, maintenance, before, after, start, end, every: As for ``sweep``.
+
+    Raises:
+        BadRule: the rule cannot be read, or has no threshold to turn.
+        BadParameter
+    """
+    one = only_alerting(load(rule))
+    one.check_plain("a sweep")
+    value = threshold_of(one)
+    early, late = micros_of(parse_duration(before, name="before")), micros_of(parse_duration(after, name="after"))
+    nothing = staged(
+        metrics=None, events=None, relations=None, start=start, end=end, every=every, lookback="5m", tz="UTC"
+    )
+    world = replace(nothing, relations=replace(nothing.relations, given=True)).world(one)
+    fired = alerts.filter(pl.col("status") == "fired")
+    owners, number = _owners([fired])
+    score = _Score(owners, world, _frame(incidents, INCIDENTS), _frame(maintenance, WINDOWS), early, late)
+    return _graded([(value, one.for_, *score.of(*_placed(fired, world.grid, number)))], world).row(0, named=True)
+
+
+def turned_to(rule: Rule, value: float, hold: timedelta) -> Rule:
+    """*rule* with another threshold and another duration; ``threshold_of`` says whether it has one."""
     compared, when = _turned(rule), rule.when
     assert compared is not None
     turned = compared.model_copy(update={"value": value})

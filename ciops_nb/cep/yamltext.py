@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import yaml
 
 from ciops_nb.errors import BadRule
 
-__all__ = ["DEEPEST", "Lines", "documents", "parsed"]
+__all__ = ["DEEPEST", "Lines", "documents", "parsed", "text_of"]
 
 DEEPEST = 50
 _LONGEST = 1_000_000  # characters of YAML; ten thousand rules are well below
@@ -34,6 +34,31 @@ class Lines:
                 break
             line, node = found
         return line
+
+    def span(self, *path: str | int) -> tuple[int, int] | None:
+        """From which character to which the value at *path* is written; None if there is none."""
+        node = self._node(path)
+        return None if node is None else (node.start_mark.index, node.end_mark.index)
+
+    def before(self, *path: str | int) -> tuple[int, int, bool] | None:
+        """Where the key of the value at *path* begins: its character, its column, and whether it is inside of {}."""
+        *above, last = path
+        mapping = self._node(above)
+        if not isinstance(mapping, yaml.MappingNode):
+            return None
+        for key, _ in reversed(mapping.value):
+            if isinstance(key, yaml.ScalarNode) and key.value == str(last):
+                return key.start_mark.index, key.start_mark.column, bool(mapping.flow_style)
+        return None
+
+    def _node(self, path: Iterable[str | int]) -> yaml.Node | None:
+        node = self._root
+        for part in path:
+            found = _step(node, part)
+            if found is None:
+                return None
+            _, node = found
+        return node
 
 
 def _step(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
@@ -59,7 +84,7 @@ _Texts.yaml_implicit_resolvers = {
 }
 
 
-def _text(source: str | Path) -> tuple[str, str]:
+def text_of(source: str | Path) -> tuple[str, str]:
     """Where a text of rules comes from, in words, and the text; a path is that of ``parsed``."""
     where, text = "rules", source
     if isinstance(source, Path) or ("\n" not in source and source.strip().endswith((".yaml", ".yml"))):
@@ -96,7 +121,7 @@ def documents(source: str | Path) -> list[Any]:
 
 
 def _read(source: str | Path, loaded_by: type[yaml.SafeLoader], *, several: bool) -> list[tuple[Any, Lines]]:
-    where, text = _text(source)
+    where, text = text_of(source)
     try:
         loader = loaded_by(text)  # builds plain values only
     except yaml.YAMLError as error:

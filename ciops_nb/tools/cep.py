@@ -18,7 +18,8 @@ from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_time, shift
 from ciops_nb.parameters import check_count
 from ciops_nb.registry import tool
-from ciops_nb.tools.rule_data import Past, incidents_of, maintenance_of, past_of, relations_of, walks_relations
+from ciops_nb.tools.rule_data import Past, incidents_of, maintenance_of, past_of, relations_of
+from ciops_nb.tools.rule_ground import NO_MAINTENANCE, only_of, past_within
 from ciops_nb.tools.scope import codes_of, scope_ids
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cep_compare", "cep_explain", "cep_inject", "cep_simulate", "cep_sweep", "read_rules"]
 
-_NO_MAINTENANCE = "this estate has no table 'maintenance': no alert is known to be suppressed"
 _HOLDS = ("0s", "1m", "2m", "5m", "10m", "15m", "30m")
 _STEPS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # tenths of the threshold
 _FARTHEST, _DEEPEST = 6, 10
@@ -76,7 +76,7 @@ async def cep_simulate(
     """
     known = None if data_as_of is None else parse_time(data_as_of, tz=ctx.tz, name="data_as_of")
     rules = await sync.in_thread(read_rules, rule)
-    past, codes = await _past(ctx, rules, ci, time_range)
+    past, codes = await past_within(ctx, rules, ci, time_range)
     if known is not None:
         past = past.known_by(known)
         ctx.warn(f"when rows came in is not told here: those up to {format_time(known)} are taken as known by then")
@@ -108,7 +108,7 @@ async def cep_explain(ctx: Context, rule: Any, *, time_range: Any = "last_7d", c
     from ciops_nb.cep.explain import explain
 
     rules = await sync.in_thread(read_rules, rule)
-    past, codes = await _past(ctx, rules, ci, time_range)
+    past, codes = await past_within(ctx, rules, ci, time_range)
     found = await sync.in_thread(functools.partial(explain, rules, **past.given()))
     if codes is not None:
         found = found.filter(pl.col("ci").is_in(codes))
@@ -142,7 +142,7 @@ async def cep_compare(
     from ciops_nb.cep.compare import compared
 
     old, new = await sync.in_thread(read_rules, old_rule), await sync.in_thread(read_rules, new_rule)
-    past, codes = await _past(ctx, [*old, *new], ci, time_range)
+    past, codes = await past_within(ctx, [*old, *new], ci, time_range)
     before, after = await _alerts(ctx, old, past, codes), await _alerts(ctx, new, past, codes)
     found = await sync.in_thread(compared, before, after, old, new)
     ctx.notes.total = found.height
@@ -204,12 +204,12 @@ async def cep_sweep(
     own = threshold_of(one)
     values = [own * (10 + step) / 10 for step in _STEPS] + [own] if value is None else _listed("value", value)
     holds = [one.for_, *_HOLDS] if hold is None else _listed("hold", hold)
-    past, _ = await _past(ctx, rules, ci, time_range)
+    past, _ = await past_within(ctx, rules, ci, time_range)
     known = await incidents_of(ctx, await scope_ids(ctx, ci), incidents, hops)
     codes = None if past.metrics is None else past.metrics["ci"].drop_nulls().unique().to_list()
     calm = await maintenance_of(ctx, codes or [], past.start, past.end)
     if calm is None:
-        ctx.warn(_NO_MAINTENANCE)
+        ctx.warn(NO_MAINTENANCE)
     ask = functools.partial(
         sweep, rules, values=values, holds=holds, incidents=known, maintenance=calm, before=before, after=after,
         **past.given(),
@@ -345,28 +345,17 @@ def read_rules(rule: Any) -> list[Rule]:
     return load(rule)
 
 
-async def _past(ctx: Context, rules: list[Rule], ci: Any, time_range: Any) -> tuple[Past, list[str] | None]:
-    """What *rules* read, and the codes whose alerts alone are asked for (None: all that there are)."""
-    ids, codes = await scope_ids(ctx, ci), None
-    if ids is not None and walks_relations(rules):
-        ids, codes = None, codes_of(ci)
-    return await past_of(ctx, rules, ids, ctx.range(time_range)), codes
-
-
 async def _alerts(ctx: Context, rules: list[Rule], past: Past, codes: list[str] | None) -> pl.DataFrame:
     """The alerts of *rules*, those in maintenance marked."""
     from ciops_nb.cep import replay
     from ciops_nb.cep.maintenance import in_maintenance
 
-    ask = functools.partial(replay, rules, **past.given())
-    found = await sync.in_thread(ask)
-    if codes is not None:
-        found = found.filter(pl.col("ci").is_in(codes)).with_columns(match=pl.int_range(1, pl.len() + 1).over("rule"))
+    found = only_of(await sync.in_thread(functools.partial(replay, rules, **past.given())), codes)
     fired = found.filter(pl.col("status") == "fired")
     if not fired.height:
         return found
     maintenance = await maintenance_of(ctx, fired["ci"].drop_nulls().unique().to_list(), past.start, past.end)
     if maintenance is None:
-        ctx.warn(_NO_MAINTENANCE)
+        ctx.warn(NO_MAINTENANCE)
         return found
     return await sync.in_thread(in_maintenance, found, maintenance, past.end)

@@ -331,12 +331,17 @@ async def relations_of(ctx: Context) -> pl.DataFrame:
     return pl.concat(parts).drop_nulls(["src", "dst"]).unique().sort("src", "dst", "rel", *bounds, nulls_last=True)
 
 
-async def maintenance_of(ctx: Context, codes: list[str], start: datetime, end: datetime) -> pl.DataFrame | None:
-    """Maintenance of some CIs that overlaps the time from *start* to *end*; None where the estate has no such table."""
+async def maintenance_of(ctx: Context, codes: list[str] | None, start: datetime, end: datetime) -> pl.DataFrame | None:
+    """Maintenance of some CIs (None: of all) that overlaps the time from *start* to *end*.
+
+    None where the estate has no such table.
+    """
     if not ctx.tables.has("maintenance"):
         return None
-    known = await ci_index(ctx, "ci_code", codes)
-    ids = sorted({one for code in codes for one in known.ids(code)})
+    ids = None
+    if codes is not None:
+        known = await ci_index(ctx, "ci_code", codes)
+        ids = sorted({one for code in codes for one in known.ids(code)})
     rows = ctx.tables.table("maintenance").filter(
         nw.col("start_at") <= nw.lit(end), nw.col("end_at").is_null() | (nw.col("end_at") > nw.lit(start))
     )

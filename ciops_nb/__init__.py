@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ciops_nb.recipes.run import recipe
     from ciops_nb.registry import tool
     from ciops_nb.session import Ops, connect
+    from ciops_nb.views.widgets.board import MetricBoard
+    from ciops_nb.views.widgets.rule_lab import RuleLab
     from ciops_nb.views.widgets.waterfall import TraceWaterfall
 
 _PLACES = {
@@ -26,7 +28,9 @@ _PLACES = {
     "Findings": "recipes.findings",
     "Frame": "context",
     "Graph": "context",
+    "MetricBoard": "views.widgets.board",
     "Ops": "session",
+    "RuleLab": "views.widgets.rule_lab",
     "Section": "recipes.findings",
     "Statement": "recipes.findings",
     "TraceWaterfall": "views.widgets.waterfall",
@@ -43,8 +47,8 @@ _PLACES = {
 }
 
 __all__ = [
-    "Context", "Findings", "Frame", "Graph", "Ops", "Section", "Statement", "TraceWaterfall", "cep", "connect",
-    "errors", "provenance", "recipe", "replay", "sync", "tool",
+    "Context", "Findings", "Frame", "Graph", "MetricBoard", "Ops", "RuleLab", "Section", "Statement", "TraceWaterfall",
+    "cep", "connect", "errors", "provenance", "recipe", "replay", "sync", "tool",
 ]  # fmt: skip
 
 

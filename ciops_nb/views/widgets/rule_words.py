@@ -20,8 +20,7 @@ from ciops_nb.cep.sweep import only_alerting, threshold_of, turned_to
 from ciops_nb.errors import BadParameter, BadRule, CiopsError
 from ciops_nb.estate.times import format_time
 from ciops_nb.tools.rule_ground import Ground
-from ciops_nb.views.sheet import length_text
-from ciops_nb.views.sheet import amount, rows_of
+from ciops_nb.views.sheet import amount, length_text, rows_of
 from ciops_nb.views.svg import visible
 from ciops_nb.views.widgets.host import is_plain
 

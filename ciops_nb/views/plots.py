@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMPTY", "call_times", "ci_groups", "comparison", "draw", "injected", "metric_groups", "movers", "near_misses",
-    "paths", "replay_timeline", "series", "sweep_map", "timeline", "to_svg", "topology",
-    "topology_diff",
+    "paths", "relation_looks", "replay_timeline", "series", "sweep_map", "timeline", "to_svg", "topology",
+    "topology_diff", "type_looks",
 ]  # fmt: skip
 
 EMPTY = {
@@ -73,7 +73,8 @@ _CARDS = 90  # nodes up to which each is a card with its names; beyond, a dot
 _COLUMNS = 9  # of cards side by side
 _SMALL = 6.2  # points of the second line of a card
 _FEW = 40  # edges up to which none need stand back
-_SHAPES = {"SYSTEM": "h", "SW": "o", "HW": "s"}
+_SHAPES = {"SYSTEM": ("h", "purple"), "SW": ("o", "blue"), "HW": ("s", "orange")}
+_HUES = ("blue", "vermillion", "green", "purple", "orange", "sky")
 _MORE_SHAPES = ("^", "D", "p", "v", "P", "*", "X", "8")
 _RELATIONS = {
     "DEPENDS_ON": ("blue", 0),
@@ -88,7 +89,12 @@ _RELATIONS = {
 
 @styled
 def topology(
-    graph: nx.MultiDiGraph[str], *, focus: str | None = None, highlight: Marked = None, theme: str = "light"
+    graph: nx.MultiDiGraph[str],
+    *,
+    focus: str | None = None,
+    highlight: Marked = None,
+    note: str = "",
+    theme: str = "light",
 ) -> Figure:
     """Draw how configuration items hang together: needs on the left, what is hurt when they fail on the right.
 
@@ -98,6 +104,7 @@ def topology(
         graph: As ``graph_expand`` or ``graph_path`` returns it; ``graph.graph["frontier"]`` gives the "+n" badges.
         focus: The item to stand out; by default the one root of the graph.
         highlight: Codes of the items that are hurt, or a mapping from code to a short reason.
+        note: A sentence to stand in the legend, such as what was left out.
         theme: ``"light"`` or ``"dark"``.
 
     Raises:
@@ -107,7 +114,32 @@ def topology(
     colours = palette(theme)
     if not len(graph):
         return nothing(EMPTY["topology"], colours)
-    return _Topology(graph, focus_of(graph, focus), _reasons(highlight, graph), colours).draw()
+    return _Topology(graph, focus_of(graph, focus), _reasons(highlight, graph), colours, note).draw()
+
+
+def type_looks(types: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Marker and role of the colour of each ci_type, those known first; the same types look the same everywhere."""
+    present = sorted({*types})
+    others = [name for name in present if name not in _SHAPES]
+    looks = {name: look for name, look in _SHAPES.items() if name in present}
+    for i, name in enumerate(others):
+        looks[name] = (_MORE_SHAPES[i % len(_MORE_SHAPES)], _HUES[(i + 2) % 6])
+    return looks
+
+
+def relation_looks(impacts: Mapping[str, str]) -> dict[str, tuple[str, int, bool]]:
+    """Role of the colour, place in ``DASHES`` and whether there is an arrow, of each relation type.
+
+    Args:
+        impacts: What each says of who is hurt: target_to_source, source_to_target, both, none.
+    """
+    others = [name for name in sorted(impacts) if name not in _RELATIONS]
+    looks = {}
+    for name in sorted(impacts):
+        place = others.index(name) if name in others else 0
+        role, dash = _RELATIONS.get(name) or (_HUES[place % 6], (place + 1) % len(DASHES))
+        looks[name] = (role, dash, impacts[name] in ("target_to_source", "source_to_target"))
+    return looks
 
 
 def _reasons(marked: Marked, graph: nx.MultiDiGraph[str]) -> dict[str, str]:
@@ -120,8 +152,10 @@ def _reasons(marked: Marked, graph: nx.MultiDiGraph[str]) -> dict[str, str]:
 class _Topology:
     """One picture of a graph, in inches."""
 
-    def __init__(self, graph: nx.MultiDiGraph[str], focus: str | None, hurt: dict[str, str], colours: Palette) -> None:
-        self.graph, self.focus, self.hurt, self.colours = graph, focus, hurt, colours
+    def __init__(
+        self, graph: nx.MultiDiGraph[str], focus: str | None, hurt: dict[str, str], colours: Palette, note: str = ""
+    ) -> None:
+        self.graph, self.focus, self.hurt, self.note, self.colours = graph, focus, hurt, note, colours
         self.hidden = {item["ci_code"]: int(item["count"]) for item in graph.graph.get("frontier") or ()}
         spots = layered(graph, focus=focus)
         self.codes = list(spots)
@@ -153,30 +187,18 @@ class _Topology:
 
     def _types(self) -> dict[str, tuple[str, str]]:
         """Shape and colour of each ci_type, those known first."""
-        present = sorted({str(data.get("ci_type") or "?") for _, data in self.graph.nodes(data=True)})
-        hues = {"SYSTEM": self.colours.purple, "SW": self.colours.blue, "HW": self.colours.orange}
-        others = [name for name in present if name not in _SHAPES]
-        looks = {name: (_SHAPES[name], hues[name]) for name in _SHAPES if name in present}
-        for i, name in enumerate(others):
-            looks[name] = (_MORE_SHAPES[i % len(_MORE_SHAPES)], self.colours.hues()[(i + 2) % 6])
-        return looks
+        looks = type_looks(str(data.get("ci_type") or "?") for _, data in self.graph.nodes(data=True))
+        return {name: (shape, getattr(self.colours, role)) for name, (shape, role) in looks.items()}
 
     def _relations(self) -> dict[str, tuple[str, Any, bool]]:
         """Colour, dashes and whether there is an arrow, of each relation type."""
         impacts = {
             str(d.get("relation_type") or "related"): impact_of(d.get("relation_type"), d) for *_, d in self._edges()
         }
-        looks = {}
-        others = [name for name in sorted(impacts) if name not in _RELATIONS]
-        for name in sorted(impacts):
-            if name in _RELATIONS:
-                role, dash = _RELATIONS[name]
-                colour = getattr(self.colours, role)
-            else:
-                place = others.index(name)
-                colour, dash = self.colours.hues()[place % 6], (place + 1) % len(DASHES)
-            looks[name] = (colour, DASHES[dash], impacts[name] in ("target_to_source", "source_to_target"))
-        return looks
+        return {
+            name: (getattr(self.colours, role), DASHES[dash], arrow)
+            for name, (role, dash, arrow) in relation_looks(impacts).items()
+        }
 
     def _edges(self) -> list[tuple[str, str, dict[str, Any]]]:
         edges = [(a, b, data) for a, b, data in self.graph.edges(data=True) if a != b]
@@ -193,6 +215,8 @@ class _Topology:
             legend.add_line(name, colour, dashes, 1.3, arrow)
         if self.hidden:
             legend.notes.append("+n: n more neighbours of this item are not in the graph.")
+        if self.note:
+            legend.notes.append(visible(self.note))
         if not self.cards:
             legend.notes.append("")  # its place; said once it is known how many found room
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ciops_nb.registry import tool
     from ciops_nb.session import Ops, connect
     from ciops_nb.views.widgets.board import MetricBoard
+    from ciops_nb.views.widgets.explorer import TopologyExplorer
     from ciops_nb.views.widgets.rule_lab import RuleLab
     from ciops_nb.views.widgets.waterfall import TraceWaterfall
 
@@ -33,6 +34,7 @@ _PLACES = {
     "RuleLab": "views.widgets.rule_lab",
     "Section": "recipes.findings",
     "Statement": "recipes.findings",
+    "TopologyExplorer": "views.widgets.explorer",
     "TraceWaterfall": "views.widgets.waterfall",
     "cep": "",
     "connect": "session",
@@ -47,8 +49,9 @@ _PLACES = {
 }
 
 __all__ = [
-    "Context", "Findings", "Frame", "Graph", "MetricBoard", "Ops", "RuleLab", "Section", "Statement", "TraceWaterfall",
-    "cep", "connect", "errors", "provenance", "recipe", "replay", "sync", "tool",
+    "Context", "Findings", "Frame", "Graph", "MetricBoard", "Ops", "RuleLab", "Section", "Statement",
+    "TopologyExplorer", "TraceWaterfall", "cep", "connect", "errors", "provenance", "recipe", "replay", "sync",
+    "tool",
 ]  # fmt: skip
 
 

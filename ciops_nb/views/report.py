@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-__all__ = ["Run", "render", "write"]
+__all__ = ["Asked", "Cited", "Drawn", "Part", "Run", "Table", "drawn", "in_context", "part", "render", "write"]
 
 COMPLETE = "complete"
 ROWS = 50
@@ -81,9 +81,9 @@ def render(run: Run, *, rows: int = ROWS) -> str:
     """
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise BadParameter("rows", rows, "is not a count of rows", "Give a whole number of at least 1")
-    calls = [_Call(number, record) for number, record in enumerate(run.calls, 1)]
-    cited, prose, css = _Cited(calls), _Prose(run.findings), _css()
-    parts = [_part(number, section, rows, cited) for number, section in enumerate(_in_context(run.findings), 1)]
+    calls = [Asked(number, record) for number, record in enumerate(run.calls, 1)]
+    cited, prose, css = Cited(calls), _Prose(run.findings), _css()
+    parts = [part(number, section, rows, cited) for number, section in enumerate(in_context(run.findings), 1)]
     page = _environment(cited, prose).get_template("report.html.j2")
     findings = run.findings
     text = page.render(
@@ -154,7 +154,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Asked:
     """One call for the page: everything of its provenance that does not change from run to run."""
 
     number: int
@@ -215,10 +215,10 @@ class _Call:
         return _pairs(self.record["params"])
 
 
-class _Cited:
+class Cited:
     """Turns the ids of calls into links to their provenance."""
 
-    def __init__(self, calls: Iterable[_Call]) -> None:
+    def __init__(self, calls: Iterable[Asked]) -> None:
         self._by_id = {str(call.record["call_id"]): call for call in calls}
 
     def __call__(self, ids: Iterable[str]) -> Markup:
@@ -233,9 +233,9 @@ class _Cited:
         """Whether an answer among those of *ids* is not complete, or not in the run."""
         return any(key not in self._by_id or self._by_id[key].status != COMPLETE for key in map(str, ids))
 
-    def _stretches(self, keys: Iterable[str]) -> list[list[_Call]]:
+    def _stretches(self, keys: Iterable[str]) -> list[list[Asked]]:
         """The calls in the order of asking; three or more that follow each other stand together."""
-        stretches: list[list[_Call]] = []
+        stretches: list[list[Asked]] = []
         for call in sorted((self._by_id[key] for key in keys if key in self._by_id), key=lambda call: call.number):
             if stretches and stretches[-1][-1].number == call.number - 1:
                 stretches[-1].append(call)
@@ -243,7 +243,7 @@ class _Cited:
                 stretches.append([call])
         return [part for calls in stretches for part in ([calls] if len(calls) > 2 else [[call] for call in calls])]
 
-    def _link(self, calls: Sequence[_Call]) -> Markup:
+    def _link(self, calls: Sequence[Asked]) -> Markup:
         from markupsafe import Markup
 
         first, last = calls[0], calls[-1]
@@ -373,7 +373,7 @@ class _Prose:
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """A frame as text: *kinds* says per column whether it holds numbers, times or words."""
 
     caption: str
@@ -400,7 +400,7 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One section for the page."""
 
     number: int
@@ -408,7 +408,7 @@ class _Part:
     picture: str = ""
     paper: bool = False
     account: str = ""
-    tables: list[_Table] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
     folded: bool = False
     words: str = ""
 
@@ -421,7 +421,7 @@ class _Part:
         return [text for text in re.split(r"\n\s*\n", f"{self.section.text}\n\n{self.words}") if text.strip()]
 
 
-def _in_context(findings: Findings) -> list[Section]:
+def in_context(findings: Findings) -> list[Section]:
     """The sections, each picture over time with what the others know of that time, where its recipe says nothing.
 
     What happened is drawn over every series, and the timeline is as long as what was looked into.
@@ -441,24 +441,27 @@ def _in_context(findings: Findings) -> list[Section]:
     ]
 
 
-def _part(number: int, section: Section, rows: int, cited: _Cited) -> _Part:
+def part(number: int, section: Section, rows: int, cited: Cited, *, draw: bool = True) -> Part:
+    """A section as it is shown, with the first *rows* rows of its tables, and without its picture if not *draw*."""
     body = section.body
-    prefix = f"p{number}-"
+    drawing = drawn(section, f"p{number}-") if draw else None
+    picture, account, paper = ("", "", False)
+    if drawing is not None:
+        picture, account, paper = drawing.themed(), drawing.account, drawing.paper
     if _is_figure(body):
-        return _Part(number, section, picture=to_svg(body, section.title, prefix=prefix), paper=True)
-    picture, account = _picture(section, prefix) if section.picture else ("", "")
-    if section.picture and not len(body):
-        return _Part(number, section, words=_nothing(section, cited))
+        return Part(number, section, picture=picture, paper=paper)
+    if section.picture and body is not None and not len(body):
+        return Part(number, section, words=_nothing(section, cited))
     if _is_graph(body):
-        return _Part(number, section, picture, account=account, tables=_graph_tables(body, rows), folded=bool(picture))
+        return Part(number, section, picture, account=account, tables=_graph_tables(body, rows), folded=bool(picture))
     if hasattr(body, "columns"):
         table = _table(body, section.title, rows)
         folded = bool(picture) and len(table.rows) > _FOLDED
-        return _Part(number, section, picture, account=account, tables=[table], folded=folded)
-    return _Part(number, section, words="" if body is None else str(body))
+        return Part(number, section, picture, account=account, tables=[table], folded=folded)
+    return Part(number, section, words="" if body is None else str(body))
 
 
-def _nothing(section: Section, cited: _Cited) -> str:
+def _nothing(section: Section, cited: Cited) -> str:
     """What is said in place of an empty picture, and whether that it is empty can be relied on."""
     from ciops_nb.views.plots import EMPTY
 
@@ -479,10 +482,38 @@ def _is_figure(body: Any) -> bool:
     return hasattr(body, "savefig") and hasattr(body, "axes")
 
 
-def _picture(section: Section, prefix: str) -> tuple[str, str]:
-    """The drawing of a section, in colours that follow the reader's theme, and what it shows in words."""
+@dataclass(frozen=True)
+class Drawn:
+    """The picture of a section, in the colours of the light theme, and what it shows in words.
+
+    *paper*: it is a figure of the recipe's own, of which nothing is known but that it was drawn on white.
+    """
+
+    svg: str
+    account: str = ""
+    paper: bool = False
+
+    def themed(self) -> str:
+        """It in colours that follow the reader's theme."""
+        return self.svg if self.paper else themed(self.svg)
+
+
+def drawn(section: Section, prefix: str) -> Drawn | None:
+    """The picture of *section*; None if it has none, or nothing to draw.
+
+    Args:
+        section: With the options of ``in_context``.
+        prefix: Begins every id in it: must differ between two pictures of one page.
+
+    Raises:
+        BadParameter: it asks for a picture that there is not, or that its body cannot give.
+    """
     from ciops_nb.views import plots
 
+    if _is_figure(section.body):
+        return Drawn(to_svg(section.body, section.title, prefix=prefix), paper=True)
+    if not section.picture:
+        return None
     drawings: dict[str, Callable[..., Figure]] = {
         "topology": plots.topology,
         "timeline": plots.timeline,
@@ -511,9 +542,12 @@ def _picture(section: Section, prefix: str) -> tuple[str, str]:
         raise BadParameter(
             "options", unknown[0], f"is no option of {section.picture}", f"It has {', '.join(known) or 'none'}"
         )
-    figure = draw(section.body, **section.options)
+    if not len(section.body):
+        return None
     account = _account(section)
-    return themed(to_svg(figure, section.title, description=account, prefix=prefix)), account
+    return Drawn(
+        to_svg(draw(section.body, **section.options), section.title, description=account, prefix=prefix), account
+    )
 
 
 def _account(section: Section) -> str:
@@ -555,7 +589,7 @@ def _account(section: Section) -> str:
 _NODE_COLUMNS = ("ci_code", "ci_name", "ci_type", "ci_subtype", "status", "criticality", "hops")
 
 
-def _graph_tables(graph: Any, rows: int) -> list[_Table]:
+def _graph_tables(graph: Any, rows: int) -> list[Table]:
     nodes = [{"ci_code": code, **data} for code, data in graph.nodes(data=True)]
     nodes.sort(key=lambda node: (node.get("hops") or 0, str(node["ci_code"])))
     edges = sorted((str(a), str(data.get("relation_type", "")), str(b)) for a, b, data in graph.edges(data=True))
@@ -581,7 +615,7 @@ def _graph_tables(graph: Any, rows: int) -> list[_Table]:
     return tables
 
 
-def _table(frame: Any, caption: str, rows: int) -> _Table:
+def _table(frame: Any, caption: str, rows: int) -> Table:
     return _tabulated(caption, [str(name) for name in frame.columns], _first_rows(frame, rows), len(frame))
 
 
@@ -591,7 +625,7 @@ def _first_rows(frame: Any, rows: int) -> Iterator[list[Any]]:
     return (list(row) for row in tuples)
 
 
-def _tabulated(caption: str, columns: Sequence[str], rows: Iterable[list[Any]], total: int) -> _Table:
+def _tabulated(caption: str, columns: Sequence[str], rows: Iterable[list[Any]], total: int) -> Table:
     held = [[None if _missing(value) else value for value in row] for row in rows]
     blank: list[str] = []
     if 1 < len(held) == total:  # what holds nothing at all need not take room from what does
@@ -605,7 +639,7 @@ def _tabulated(caption: str, columns: Sequence[str], rows: Iterable[list[Any]], 
         [(text, _class(text, value, kind)) for text, value, kind in zip(map(_cell, row), row, kinds, strict=True)]
         for row in held
     ]
-    return _Table(caption, heads, cells, total, blank)
+    return Table(caption, heads, cells, total, blank)
 
 
 def _class(text: str, value: Any, kind: str) -> str:
@@ -651,7 +685,7 @@ def _cell(value: Any) -> str:
 # --- page -------------------------------------------------------------------------------------------------------------
 
 
-def _environment(cited: _Cited, prose: _Prose) -> Environment:
+def _environment(cited: Cited, prose: _Prose) -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -673,7 +707,7 @@ def _environment(cited: _Cited, prose: _Prose) -> Environment:
     return environment
 
 
-def _contents(findings: Findings, parts: Iterable[_Part]) -> list[tuple[str, str]]:
+def _contents(findings: Findings, parts: Iterable[Part]) -> list[tuple[str, str]]:
     fixed = [
         ("found", "What was found", findings.statements),
         ("next", "Next steps", findings.next_steps),

@@ -22,8 +22,6 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Literal, Union
 
 from ciops_nb import kinds
-from ciops_nb.cep import Rule, load
-from ciops_nb.cep.fields import spelled
 from ciops_nb.errors import BadParameter, BadRule, CiopsError
 from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_range, parse_time
 from ciops_nb.parameters import check_text
@@ -308,6 +306,8 @@ def _fields(field: Field, raw: Any, times: Times) -> Given:
 
 
 def _rule(field: Field, raw: Any, times: Times) -> Given:
+    from ciops_nb.cep import load  # rules take their time to load, and few forms ask for one
+
     rules = load(raw)
     uses = [use for rule in rules for use in rule.reads()]
     metrics = sorted({use.metric for use in uses if use.metric is not None})
@@ -431,6 +431,8 @@ def _typed(field: Field, value: Any) -> str:
         parsed = _parsed(value) if field.kind == "value" else _NEITHER
         return value if parsed is _NEITHER else repr(value)
     if isinstance(value, timedelta):
+        from ciops_nb.cep.fields import spelled
+
         return spelled(value)
     if isinstance(value, (datetime, date)):
         return _moment_text(value)
@@ -440,6 +442,8 @@ def _typed(field: Field, value: Any) -> str:
         if isinstance(value, TimeRange) and (value.start is None) == (value.end is None):
             return str(value)
     if field.kind == "rule":
+        from ciops_nb.cep import Rule
+
         parts = value if isinstance(value, (list, tuple)) else [value]
         plain = [dict(part) if isinstance(part, Mapping) else part.plain()
                  for part in parts if isinstance(part, (Mapping, Rule))]  # fmt: skip

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ciops_nb.session import Ops, connect
     from ciops_nb.views.widgets.board import MetricBoard
     from ciops_nb.views.widgets.explorer import TopologyExplorer
+    from ciops_nb.views.widgets.panel import RecipePanel
     from ciops_nb.views.widgets.rule_lab import RuleLab
     from ciops_nb.views.widgets.waterfall import TraceWaterfall
 
@@ -31,6 +32,7 @@ _PLACES = {
     "Graph": "context",
     "MetricBoard": "views.widgets.board",
     "Ops": "session",
+    "RecipePanel": "views.widgets.panel",
     "RuleLab": "views.widgets.rule_lab",
     "Section": "recipes.findings",
     "Statement": "recipes.findings",
@@ -49,7 +51,7 @@ _PLACES = {
 }
 
 __all__ = [
-    "Context", "Findings", "Frame", "Graph", "MetricBoard", "Ops", "RuleLab", "Section", "Statement",
+    "Context", "Findings", "Frame", "Graph", "MetricBoard", "Ops", "RecipePanel", "RuleLab", "Section", "Statement",
     "TopologyExplorer", "TraceWaterfall", "cep", "connect", "errors", "provenance", "recipe", "replay", "sync",
     "tool",
 ]  # fmt: skip

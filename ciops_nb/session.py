@@ -69,7 +69,10 @@ _PLAN = {
 
 
 class Ops:
-    """One estate and one tenant, ready to be asked. Every tool can be awaited, or called with ``.sync``."""
+    """One estate and one tenant, ready to be asked. Every tool can be awaited, or called with ``.sync``.
+
+    *opened_with* is what ``connect`` was given, as plain values, but for what it takes anyway.
+    """
 
     ci_search = _ci.ci_search
     ci_get = _ci.ci_get
@@ -99,6 +102,7 @@ class Ops:
         self._timeout: float | None = None
         self._closed = False
         self._runs: deque[Run] = deque(maxlen=_RUNS)
+        self.opened_with: Mapping[str, Any] = {}
         self.trace, self.cache = Trace(frames=frames), Kept(frames=frames)
         self.trace.add_begin(otel.begin)
         self._sources: dict[str, Source] = {}
@@ -406,7 +410,7 @@ class Ops:
             timeout=tool.timeout if self._timeout is None else self._timeout,
             edition=tool.edition,
             as_of=format_time(moment),
-            live=moment is now and current() is None and self._is_live(),
+            live=moment is now and current() is None and self.is_live(),
             function=tool.function,
             now=now,
             place=place,
@@ -414,7 +418,8 @@ class Ops:
         recorder = current()
         return call if recorder is None else recorder.recognised(call)
 
-    def _is_live(self) -> bool:
+    def is_live(self) -> bool:
+        """Whether its clock is that of the wall; False if the source cannot be reached."""
         try:
             return self._first.live
         except self._on:
@@ -532,10 +537,15 @@ def connect(
     moment = None if now is None else parse_time(now, tz=zone, name="now")
     engine = open_engine(source)
     try:
-        return Ops(engine, check_tenant(engine, tenant), frames=frames, now=moment, tz=tz, strict=strict, user=user)
+        ops = Ops(engine, check_tenant(engine, tenant), frames=frames, now=moment, tz=tz, strict=strict, user=user)
     except BaseException:
         engine.close()
         raise
+    given = {"source": os.fspath(source), "tenant": tenant, "frames": frames, "now": moment and format_time(moment),
+             "tz": tz, "strict": strict, "user": user}  # fmt: skip
+    usual = {"frames": "pandas", "tz": "UTC", "strict": False}
+    ops.opened_with = {name: value for name, value in given.items() if value != usual.get(name)}
+    return ops
 
 
 def check_tenant(engine: Engine, tenant: str | None) -> str:

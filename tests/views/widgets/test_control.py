@@ -233,6 +233,40 @@ def test_a_run_that_cleans_up_for_a_moment_is_being_cancelled_and_hears_it_once(
     assert ["cancel"] == heard
 
 
+def test_a_run_that_is_cancelled_just_when_it_begins_hears_it_once() -> None:
+    heard, go_on = [], asyncio.Event()
+
+    class Slow(Fake):
+        async def _go(self) -> None:
+            try:
+                await self.how
+            except asyncio.CancelledError:
+                heard.append("once")
+                try:
+                    await go_on.wait()
+                except asyncio.CancelledError:
+                    heard.append("twice")
+                self.status = "cancelled"
+
+    async def begin(recipe: str, params: Mapping[str, Any], resume: Any) -> Fake:
+        run = Slow(recipe)
+        asyncio.get_running_loop().call_soon(control.cancel)
+        return run
+
+    async def enough() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go_on.set()
+
+    control = Control(begin)  # type: ignore[arg-type]
+    control.start("look", {})
+    until(lambda: bool(heard))
+    sync.run(enough())
+
+    assert "cancelled" == sync.run(control.wait(), timeout=10).state
+    assert ["once"] == heard
+
+
 def test_what_ends_in_spite_of_being_cancelled_is_told_as_it_ended() -> None:
     class Deaf(Fake):
         async def _go(self) -> None:

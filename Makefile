@@ -6,7 +6,7 @@ READY := .venv/.ready
 BESIDE := ipykernel==6.31.0 ipykernel==7.1.0 nest-asyncio==1.6.0
 KERNELS := .kernels/.ready
 
-.PHONY: demo test bench lint types wheel clean
+.PHONY: demo lab test bench bundle lint types wheel clean
 
 demo: $(READY)
 	$(BIN)/ciops-nb demo --estate data/demo --out incident-demo.html
@@ -16,23 +16,30 @@ test: lint types $(READY) $(KERNELS)
 	$(BIN)/python -m pytest --nbval notebooks
 	$(MAKE) wheel
 
-bench: $(READY)
+lab: bundle
+	$(BIN)/jupyter lab notebooks/00-start-here.ipynb
+
+bench: bundle
 	$(BIN)/python -m tests.bench.bench
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+# What the widgets show in a browser, made from ciops_nb/views/js where that has changed.
+bundle: $(READY)
+	$(BIN)/python hatch_build.py
+
+types: bundle
 	$(BIN)/mypy
 	$(BIN)/python hatch_build.py --check
 
 # The wheel is built without a network and imported from a folder of its own, without the sources.
-wheel: $(READY)
+wheel: bundle
 	rm -rf .bench/wheel && mkdir -p .bench/wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir .bench/wheel .
 	$(BIN)/python -m pip install -q --no-deps --no-index --target .bench/wheel/site .bench/wheel/*.whl
-	cd .bench/wheel && PYTHONPATH=site ../../$(BIN)/python -c "import ciops_nb; assert 'site' in ciops_nb.__file__; ciops_nb.connect; print('wheel', ciops_nb.__version__)"
+	cd .bench/wheel && PYTHONPATH=site ../../$(BIN)/python -c "import ciops_nb; assert 'site' in ciops_nb.__file__; ciops_nb.connect; from ciops_nb.views.widgets.twin import asset; assert all(map(asset, ('explorer.js', 'waterfall.js', 'THIRD_PARTY.txt'))); print('wheel', ciops_nb.__version__)"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'

@@ -1,4 +1,4 @@
-"""The command line: ``ciops-nb demo``, ``run``, ``verify``, ``generate``, ``import tables``, ``check``, ``tools``."""
+"""The command line: ``ciops-nb demo``, ``run``, ``panel``, ``verify``, ``generate``, ``import``, ``check`` …"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from ciops_nb.errors import BadParameter, CiopsError
-from ciops_nb.views.svg import visible
+from ciops_nb.views.svg import Theme, visible
 
 if TYPE_CHECKING:
     from ciops_nb.recipes.run import Run
@@ -69,6 +69,26 @@ def run(
     _print_run(made, out)
     if saved is not None:
         _out.print(f"Saved: {escape(visible(str(saved)))}")
+
+
+@app.command()
+def panel(
+    estate: EstateOption = "data/demo",
+    tenant: Annotated[str | None, typer.Option(help="The tenant, where the estate has several.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="The recipe to begin with, such as triage.")] = None,
+    port: Annotated[int, typer.Option(help="Where to listen; 0 takes a free one.", min=0, max=65535)] = 8866,
+    theme: Annotated[Theme, typer.Option(help="light or dark.")] = "light",
+    browser: Annotated[bool, typer.Option(help="Whether to open the page.")] = True,
+) -> None:
+    """Show the recipe panel as a page of this machine, without a notebook, until Ctrl-C."""
+    from ciops_nb.views.page import serve
+
+    try:
+        serve(estate, tenant=tenant, recipe=recipe, port=port, theme=theme, open_browser=browser, tell=_say)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "voila":
+            raise
+        _fail("Voila", "is not installed, and serves the page. Run pip install 'ciops-nb[lab]'", 1)
 
 
 @app.command()

@@ -84,6 +84,7 @@ LIBRARIES = {
     "ipywidgets": {"views"},
     "anywidget": {"views"},
     "jinja2": {"views"},
+    "voila": {"views"},
     "duckdb": {"engines"},
     "networkx": {"tools", "topology", "context", "execution", "recipes", "views"},
     "promql_parser": {"cep"},

@@ -9,7 +9,7 @@ from tests.shelf import VIEW, kept, notebooks, ran
 
 LARGEST = 500_000
 # Where machines keep homes, temporary files and checkouts; "/" alone also stands in units and titles.
-ABSOLUTE = re.compile(r"""(?:[\s"'(=]|file://)(?:/(?:home|root|Users|tmp|var|usr|opt|mnt|work)/\S+|[A-Z]:\\\\?\w+)""")
+ABSOLUTE = re.compile(r"""(?:[\s"'(=;]|file://)(?:/(?:home|root|Users|tmp|var|usr|opt|mnt|work)/\S+|[A-Z]:\\\\?\w+)""")
 
 
 @pytest.fixture(params=notebooks(), ids=lambda path: path.stem)

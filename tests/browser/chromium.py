@@ -37,11 +37,9 @@ FLAGS = (
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # or WebRTC would go past the proxy
 )
 
-# Where Chromium calls on its own account in spite of that. It does not get through, and a page that asked there would
-# still be seen by what the page asked for.
-OWN = re.compile(
-    r"^(CONNECT (accounts\.google\.com|(content-autofill|update)\.googleapis\.com):443$|POST http://update\.googleapis\.com/)"
-)
+# Whom Chromium calls on its own account in spite of that: its maker's servers. It does not get through, and a page that
+# asked there would still be seen by what the page asked for.
+OWN = re.compile(r"^(CONNECT |[A-Z]+ http://)([\w-]+\.)*(google|googleapis|gstatic|gvt1)\.com[:/]")
 
 # What JupyterLab and Voila themselves say in the console of a page where all is well.
 NOISE = ()

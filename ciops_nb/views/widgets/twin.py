@@ -38,11 +38,18 @@ class Twinned:
         """What to show of it where no kernel runs."""
         raise NotImplementedError
 
+    _as_told: str | None = None  # while its bundle is made: the base class asks for its repr, which would draw it again
+
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        shown = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
+        told = self._told()
+        self._as_told = told.text
+        try:
+            shown = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
+        finally:
+            self._as_told = None
         # ipywidgets gives the data, anywidget a pair of data and metadata, both nothing where there is no view.
         live = (shown[0] if isinstance(shown, tuple) else shown) or {}
-        return {**self._told().bundle(), **{kind: live[kind] for kind in (_VIEW,) if kind in live}}
+        return {**told.bundle(), **{kind: live[kind] for kind in (_VIEW,) if kind in live}}
 
     def _told(self) -> Twin:
         try:
@@ -51,7 +58,8 @@ class Twinned:
             return Twin(f"<{type(self).__name__}: its picture could not be drawn: {explained(error)}>")
 
     def __repr__(self) -> str:
-        return self._told().text
+        said = self._as_told
+        return self._told().text if said is None else said
 
 
 def explained(error: BaseException) -> str:

@@ -45,6 +45,23 @@ def test_the_bundle_has_the_live_view_and_the_twin() -> None:
     assert "two CIs" == repr(core)
 
 
+@pytest.mark.parametrize("base", [ipywidgets.VBox, anywidget.AnyWidget])
+def test_the_twin_is_drawn_once_for_a_bundle(base: type) -> None:
+    drawn = []
+
+    class Counted(Twinned, base):
+        _esm = "export default { render() {} }"
+
+        def twin(self) -> Twin:
+            drawn.append(1)
+            return Twin(f"drawn {len(drawn)} times")
+
+    made = Counted()
+
+    assert "drawn 1 times" == made._repr_mimebundle_()["text/plain"]
+    assert "drawn 2 times" == repr(made)
+
+
 def test_a_twin_that_cannot_be_drawn_says_so_and_leaves_the_live_view() -> None:
     core = Core()
     core.told = LookupError("gone\u202e\nfor good")

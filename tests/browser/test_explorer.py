@@ -270,6 +270,13 @@ def test_the_colours_follow_the_theme_of_the_page(mount: Callable[..., Mounted])
     assert light[0] != dark[0]
 
 
+def test_what_is_marked_from_the_start_stands_out_at_once(mount: Callable[..., Mounted]) -> None:
+    mounted = mount(sample.three_nodes(), highlight=["db-erp"])
+
+    dim = "document.querySelector('.ciops-x-bed')._cyreg.cy.nodes('.dim').length"
+    mounted.until(lambda: 2 == mounted.page.evaluate(dim))
+
+
 def test_an_error_is_told_and_can_be_dismissed(mount: Callable[..., Mounted]) -> None:
     mounted = mount(sample.three_nodes())
 

@@ -194,7 +194,7 @@ class View {
   }
 
   private recolour(): void {
-    const theme = this.model.get("theme") ?? (isDark(this.el) ? "dark" : "light");
+    const theme = this.model.get("theme") ?? (isDark(this.el.isConnected ? this.el : document.body) ? "dark" : "light");
     const roles = this.world.rest.look.themes[theme];
     this.root.dataset.theme = theme;
     this.root.dataset.forced = String(this.model.get("theme") !== null);
@@ -670,7 +670,9 @@ class View {
 
 /** The colours of the host, each laid on its surface: a canvas knows no half transparent ink. */
 function hostColours(root: Element): Colours {
-  const probe = root.appendChild(element("span"));
+  // Before it is in the page nothing is inherited, and a second look at thousands of nodes would cost.
+  const at = root.isConnected ? root : document.body.appendChild(root.cloneNode(false) as Element);
+  const probe = at.appendChild(element("span"));
   const channels = (role: string): number[] => {
     probe.style.color = `var(--x-${role})`;
     const found = getComputedStyle(probe).color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0];
@@ -684,6 +686,7 @@ function hostColours(root: Element): Colours {
     colours[role] = `rgb(${mixed.join(", ")})`;
   }
   probe.remove();
+  if (at !== root) at.remove();
   return colours;
 }
 

@@ -93,6 +93,7 @@ export class Canvas {
     this.cy.batch(() => {
       this.cy.add([...nodes].map(([key, row]) => this.node(key, row)));
       this.cy.add([...edges].map(([key]) => this.edge(key)));
+      this.mark();
     });
     this.sort();
   }
@@ -272,13 +273,9 @@ export class Canvas {
     return known;
   }
 
-  restyle(colours: Colours): void {
-    this.colours = colours;
-    const { look, marks } = this.world.rest;
-    const many = this.world.nodes.size > MANY;
-    const crowd = this.world.edges.size > CROWD;
-    const faint = crowd ? 0.3 : many ? 0.5 : 0.85;
-    const size = this.world.nodes.size > 1000 ? 46 : many ? 38 : 24;
+  /** What is marked stands out, the others step back. */
+  private mark(): void {
+    const { marks } = this.world.rest;
     this.marks.clear();
     for (const [key, role, word] of marks?.nodes ?? []) this.marks.set(key, [role, word]);
     const on = new Set(marks?.edges ?? []);
@@ -291,6 +288,16 @@ export class Canvas {
         one.toggleClass("on", Boolean(marks) && on.has(Number(one.id().slice(1))));
       });
     });
+  }
+
+  restyle(colours: Colours): void {
+    this.colours = colours;
+    const { look } = this.world.rest;
+    const many = this.world.nodes.size > MANY;
+    const crowd = this.world.edges.size > CROWD;
+    const faint = crowd ? 0.3 : many ? 0.5 : 0.85;
+    const size = this.world.nodes.size > 1000 ? 46 : many ? 38 : 24;
+    this.mark();
     const style: any[] = [
       {
         selector: "node",

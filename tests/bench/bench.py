@@ -24,7 +24,7 @@ import polars as pl
 
 import ciops_nb as ciops
 from ciops_nb.estate.generate import generate
-from tests.bench import layers, rules, turning
+from tests.bench import layers, rules, turning, widgets
 
 BENCH = Path(".bench")
 ESTATE = BENCH / "estate-100k-500k"
@@ -191,6 +191,7 @@ def main() -> None:
     lines += layers.lines(ESTATE)
     lines += rules.lines()
     lines += turning.lines()
+    lines += widgets.lines()
     counts = f"{sizes['ci']:,} CIs, {sizes['relation']:,} relations, {sizes['metric']:,} points"
     machine = (
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, polars {pl.__version__}"

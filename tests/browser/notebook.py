@@ -41,14 +41,14 @@ _RUN = """([command, cell]) => {
   window.ciopsRunning = (window.ciopsRunning ?? 0) + 1;
   commands.execute(command).finally(() => { window.ciopsRunning -= 1; });
 }"""
-# From the next click on Run until the page paints something visible that fits the selector.
-_CLOCK = """selector => {
+# From the next click on Run until the page paints something visible that fits the selector, and is as wanted.
+_CLOCK = """(selector, wanted) => {
   window.ciopsClock = new Promise(resolve => {
     document.addEventListener("click", () => {
       const start = performance.now();
       const look = () => {
         const seen = [...document.querySelectorAll(selector)].some(one => one.checkVisibility()
-          && one.getBoundingClientRect().width > 0 && one.getBoundingClientRect().height > 0);
+          && one.getBoundingClientRect().width > 0 && one.getBoundingClientRect().height > 0 && wanted(one));
         if (seen) resolve((performance.now() - start) / 1000);
         else requestAnimationFrame(look);
       };
@@ -104,10 +104,10 @@ class Notebook:
         if wait:
             self.wait_idle()
 
-    def seconds_until(self, cell: int, selector: str) -> float:
-        """How long after a click on Run something that fits *selector* is visible."""
+    def seconds_until(self, cell: int, selector: str, wanted: str = "() => true") -> float:
+        """How long after a click on Run an element that fits *selector* is visible and *wanted*, of it, is true."""
         self.cell(cell).locator(".jp-InputPrompt").click()
-        self.page.evaluate(_CLOCK, selector)
+        self.page.evaluate(f"selector => ({_CLOCK})(selector, {wanted})", selector)
         self.page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="run"] >> css=jp-button, button').first.click()
         handle = self.page.wait_for_function("window.ciopsClock", timeout=SECONDS * 1000)
         return float(handle.json_value())

@@ -133,8 +133,8 @@ class Run:
         self.recipe, self.params, self.recorder = name, params, recorder
         self.tenant, self.estate, self.engine, self.data_version = tenant, estate, engine, data_version
         self.settings, self.ciops_version = settings, ciops_version
-        self.status: Status = "running"
         self.error: BaseException | None = None
+        self._status: Status = "running"
         self._findings: Findings | None = None
         self.task: asyncio.Task[None] | None = None
         self._trace: Trace | None = None
@@ -146,6 +146,13 @@ class Run:
             [self.recipe, self.params, self.tenant, self.engine, self.data_version, self.ciops_version], sort_keys=True
         )
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+    @property
+    def status(self) -> Status:
+        """How it stands, or how it ended."""
+        # A task that is cancelled before its first step ends without running a line that could say so.
+        unsaid = self._status == "running" and self.task is not None and self.task.cancelled()
+        return "cancelled" if unsaid else self._status
 
     @property
     def findings(self) -> Findings:
@@ -197,12 +204,15 @@ class Run:
     def trace(self) -> Any:
         """The spans of this run, as ``ops.trace.frame()`` gives those of the session."""
         if self._trace is None:
-            raise BadParameter("run", f"{self.recipe} {self.id}", "was read from a file that holds no spans", "Run it")
+            problem = (
+                "was read from a file that holds no spans" if self.task is None else "has not begun: it has no spans"
+            )
+            raise BadParameter("run", f"{self.recipe} {self.id}", problem, "Run it")
         return self._trace.frame(root=self._root)
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The spans of this run, those that still go on among them; none where it was read from a file."""
+        """The spans of this run, those that still go on among them; none if it has not begun or is from a file."""
         return () if self._trace is None else self._trace.inside(self._root)
 
     @property
@@ -249,7 +259,7 @@ class Run:
 
     def end(self, status: Status, findings: Findings | None = None, error: BaseException | None = None) -> None:
         """Say how it ended."""
-        self.status, self._findings, self.error = status, findings, error
+        self._status, self._findings, self.error = status, findings, error
 
     async def carry_out(self, ops: Ops, function: Recipe, params: Mapping[str, Any]) -> None:
         """Run *function*, and note how it ended."""

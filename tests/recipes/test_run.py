@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 import ciops_nb as ciops
+from ciops_nb import sync
 from ciops_nb.errors import BadBundle, BadParameter, ItemNotFound, UnknownTool
 from ciops_nb.recipes.findings import Findings, Section, Statement
+from ciops_nb.recipes.run import Run, begin
 from tests.worlds import hours, write_world
 
 BASE = {"tenant_id": "a", "valid_from": hours(0)}
@@ -119,6 +121,32 @@ def test_what_was_answered_before_is_not_asked_again(ops: ciops.Ops) -> None:
 
     assert before == len(ops.trace.frame().query("kind == 'query'"))
     assert ["same"] * 4 == ops.compare(first, again)["status"].to_list()
+
+
+def test_a_run_that_is_cancelled_before_it_begins_is_cancelled(ops: ciops.Ops) -> None:
+    began = []
+
+    async def slow(ops: Any) -> Findings:
+        """Wait for ever."""
+        began.append(ops)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def at_once() -> Run:
+        run = await begin(ops, slow, {})
+        assert run.task is not None
+        run.task.cancel()  # in the same step: the task has not taken one of its own
+        assert "running" == run.status
+        return await run.wait()
+
+    run = sync.run(at_once())
+
+    assert ([], "cancelled", "partial", ()) == (began, run.status, run.completeness, run.spans)
+    assert "cancelled, 0 calls" in repr(run)
+    with pytest.raises(BadParameter, match="is cancelled and has no findings"):
+        run.findings  # noqa: B018
+    with pytest.raises(BadParameter, match="has not begun"):
+        run.trace  # noqa: B018
 
 
 async def test_cancelling_who_waits_cancels_the_run(ops: ciops.Ops) -> None:

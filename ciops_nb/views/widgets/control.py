@@ -130,8 +130,7 @@ class Control:
             if self._step(run=run).state == "cancelling":
                 self._cancel()  # it was asked to stop before there was a run that could hear it
             await run.wait()
-            # One whose task was cancelled before its first step does not know that it was.
-            self._end("cancelled" if run.status == "running" else run.status, run.error)
+            self._end(run.status, run.error)
         except asyncio.CancelledError:
             self._end("cancelled", None)
         except Exception as error:  # noqa: BLE001  whatever it is, it is why the run did not begin, and is shown

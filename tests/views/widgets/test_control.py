@@ -30,10 +30,18 @@ class Fake:
     """What stands for a run: it goes on until it is told how to end, or is cancelled."""
 
     def __init__(self, recipe: str) -> None:
-        self.recipe, self.status, self.error = recipe, "running", None
+        self.recipe, self._said, self.error = recipe, "running", None
         self.how: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.cancels = 0
         self.task = asyncio.create_task(self._go())
+
+    @property
+    def status(self) -> str:
+        return "cancelled" if self.task.cancelled() else self._said
+
+    @status.setter
+    def status(self, said: str) -> None:
+        self._said = said
 
     async def _go(self) -> None:
         try:

@@ -271,7 +271,7 @@ class Run:
                     raise TypeError(f"recipe {self.recipe} returned a {type(found).__name__}, not Findings")
         except asyncio.CancelledError:
             self.end("cancelled")
-        except Exception as error:  # noqa: BLE001  whatever a recipe raises is how it failed, and is raised by findings
+        except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  how it failed; findings raise it
             self.end("failed", error=error)
         else:
             self.end("done", found)

@@ -123,6 +123,19 @@ def test_what_was_answered_before_is_not_asked_again(ops: ciops.Ops) -> None:
     assert ["same"] * 4 == ops.compare(first, again)["status"].to_list()
 
 
+def test_a_recipe_that_exits_has_failed_and_nothing_else_ends(ops: ciops.Ops) -> None:
+    async def exits(ops: Any) -> Findings:
+        """Exit."""
+        sys.exit(3)
+
+    run = ops.run.sync(exits)
+
+    assert "failed" == run.status
+    with pytest.raises(SystemExit):
+        run.findings  # noqa: B018
+    assert "done" == ops.run.sync(look, ci="app-1").status
+
+
 def test_a_run_that_is_cancelled_before_it_begins_is_cancelled(ops: ciops.Ops) -> None:
     began = []
 

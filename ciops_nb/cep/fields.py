@@ -10,13 +10,11 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from ciops_nb.errors import BadParameter
-from ciops_nb.estate.times import parse_duration, parse_time, parse_zone
+from ciops_nb.estate.times import parse_duration, parse_time, parse_zone, spelled
 
 __all__ = [
     "Duration", "Hold", "LabelTexts", "Moment", "Name", "Names", "Parts", "Piece", "Texts", "Zone", "pieces", "spelled",
 ]  # fmt: skip
-
-_SPELLED = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 
 def _nothing_or_longer(value: Any) -> timedelta:
@@ -30,19 +28,6 @@ def _longer(value: Any) -> timedelta:
         return parse_duration(value)
     except BadParameter as error:
         raise ValueError(f"{value!r} {error.problem}. Write it as 30s, 5m, 1m30s, 1h or 1d") from None
-
-
-def spelled(length: timedelta) -> str:
-    """*length* as a rule writes it: 1m30s."""
-    if length % timedelta(milliseconds=1):  # only timedeltas made in Python are that fine
-        return f"PT{length.total_seconds():.6f}S"
-    left = length // timedelta(milliseconds=1)
-    parts = []
-    for unit, size in _SPELLED:
-        number, left = divmod(left, size)
-        if number:
-            parts.append(f"{number}{unit}")
-    return "".join(parts) or "0s"
 
 
 def _names(value: Any) -> Any:

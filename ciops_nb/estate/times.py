@@ -23,12 +23,17 @@ __all__ = [
     "parse_range",
     "parse_time",
     "parse_zone",
+    "spelled",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _CALENDAR = datetime.max - datetime.min
-_UNITS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_MILLISECOND = timedelta(milliseconds=1)
+_UNITS = {
+    "w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1), "ms": _MILLISECOND,
+}  # fmt: skip
 _SHORT = re.compile(r"(?:\d+(?:ms|[smhdw]))+\Z")
 _SHORT_PART = re.compile(r"(\d+)(ms|[smhdw])")
 # ISO 8601 durations of fixed length: no years or months, whose length depends on where they start.
@@ -85,12 +90,12 @@ def parse_zone(name: str) -> tzinfo:
 def parse_duration(value: Any, *, name: str = "every") -> timedelta:
     """Read a length of time: ``90s``, ``5m``, ``1h30m``, ``PT2H`` or a timedelta; it must be longer than nothing."""
     if isinstance(value, timedelta):
-        length = value
+        length = _plain(value)
     else:
         text = value.strip() if isinstance(value, str) else ""
         try:
             if _SHORT.match(text):
-                length = timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in _SHORT_PART.findall(text)))
+                length = sum((int(n) * _UNITS[unit] for n, unit in _SHORT_PART.findall(text)), timedelta(0))
             elif (iso := _ISO.match(text)) and len(text) > 1 and not text.endswith("T"):
                 weeks, days, hours, minutes, seconds = (float(part or 0) for part in iso.groups())
                 length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
@@ -103,6 +108,27 @@ def parse_duration(value: Any, *, name: str = "every") -> timedelta:
     if length <= timedelta(0):
         raise BadParameter(name, value, "must be longer than nothing", "Write 30s, 5m, 1h or PT2H")
     return length
+
+
+def spelled(length: timedelta) -> str:
+    """*length* as one writes it, which ``parse_duration`` reads back if it is longer than nothing: 1m30s."""
+    length = _plain(length)
+    if length < timedelta(0):  # nobody reads it, and the least of all has no positive
+        return str(length)
+    if length % _MILLISECOND:  # only timedeltas made in Python are that fine
+        days = f"{length.days}D" if length.days else ""
+        return f"P{days}T{length.seconds}.{length.microseconds:06}S"
+    parts = []
+    for unit in ("d", "h", "m", "s", "ms"):
+        number, length = divmod(length, _UNITS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"
+
+
+def _plain(length: timedelta) -> timedelta:
+    # A pandas Timedelta is a timedelta with nanoseconds; ours have microseconds.
+    return timedelta(length.days, length.seconds, length.microseconds)
 
 
 def parse_time(value: Any, *, tz: tzinfo = UTC, name: str = "as_of") -> datetime:

@@ -13,6 +13,7 @@ from ciops_nb.kinds import Between, CiCode, Length, Moment
 from ciops_nb.recipes.evidence import as_polars, call_id, counted, incomplete
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.run import recipe
+from ciops_nb.tools.params import told
 
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
@@ -51,7 +52,7 @@ async def what_changed(
     hops = {code: data["hops"] for code, data in needed.nodes(data=True)}
     ranked = rank_changes(as_polars(history), hops, at=moment, window=length)
     calls = (call_id(needed), call_id(history))
-    about = f"{ci} in the {window} before {format_time(moment)}"
+    about = f"{ci} in the {told(window)} before {format_time(moment)}"
     first = ranked.row(0, named=True) if ranked.height else None
     headline = (
         f"{about}: nothing is recorded for it and the {counted(len(hops) - 1, 'CI')} it needs."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from ciops_nb import sync
 from ciops_nb.errors import BadParameter
-from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time
+from ciops_nb.estate.times import TimeRange, format_time, parse_range, parse_time, spelled
 from ciops_nb.parameters import check_text
 from ciops_nb.tools.cep import read_rules
 from ciops_nb.tools.filters import absolute_where, as_told
@@ -58,6 +58,8 @@ def told(value: Any, name: str = "parameter") -> Any:
             return value.isoformat() if value.tzinfo is None else format_time(value)
         except (ValueError, OverflowError):  # at the edges of the calendar: what is wrong is for the tool to say
             return str(value)
+    if isinstance(value, timedelta):
+        return spelled(value)
     if isinstance(value, Mapping):
         read = as_told if name == "where" else lambda inner: inner
         return {str(key): told(read(inner), str(key)) for key, inner in value.items()}

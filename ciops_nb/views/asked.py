@@ -23,7 +23,7 @@ from typing import Any, Literal, Union
 
 from ciops_nb import kinds
 from ciops_nb.errors import BadParameter, BadRule, CiopsError
-from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_range, parse_time
+from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_range, parse_time, spelled
 from ciops_nb.parameters import check_text
 from ciops_nb.tools.filters import Condition, parse_field, parse_where
 from ciops_nb.tools.scope import codes_of
@@ -431,8 +431,6 @@ def _typed(field: Field, value: Any) -> str:
         parsed = _parsed(value) if field.kind == "value" else _NEITHER
         return value if parsed is _NEITHER else repr(value)
     if isinstance(value, timedelta):
-        from ciops_nb.cep.fields import spelled
-
         return spelled(value)
     if isinstance(value, (datetime, date)):
         return _moment_text(value)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ciops_nb.errors import BadParameter, BadTimeRange
-from ciops_nb.estate.times import format_time, parse_duration, parse_range, parse_time
+from ciops_nb.estate.times import format_time, parse_duration, parse_range, parse_time, spelled
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -112,3 +112,28 @@ def test_a_length_has_several_spellings(asked: Any) -> None:
 def test_what_is_no_length_is_refused(asked: Any) -> None:
     with pytest.raises(BadParameter):
         parse_duration(asked)
+
+
+@given(length=st.timedeltas(timedelta(microseconds=1), datetime.max - datetime.min))
+def test_a_length_that_is_written_is_read_back(length: timedelta) -> None:
+    assert length == parse_duration(spelled(length))
+    coarse = length - length % timedelta(milliseconds=1) + timedelta(milliseconds=1)
+    if coarse <= datetime.max - datetime.min:
+        assert coarse == parse_duration(spelled(coarse))
+
+
+@pytest.mark.parametrize(
+    ("length", "written"),
+    [
+        (timedelta(hours=2), "2h"), (timedelta(days=1, seconds=90, milliseconds=5), "1d1m30s5ms"),
+        (timedelta(days=1, microseconds=5), "P1DT0.000005S"), (timedelta(seconds=90, microseconds=500), "PT90.000500S"),
+        (timedelta(0), "0s"), (timedelta.min, "-999999999 days, 0:00:00"), (pd.Timedelta("2h"), "2h"),
+    ],
+)  # fmt: skip
+def test_a_length_is_written_as_one_would(length: timedelta, written: str) -> None:
+    assert written == spelled(length)
+
+
+def test_a_length_of_pandas_is_one_of_microseconds() -> None:
+    assert "PT0.000001S" == spelled(pd.Timedelta(1999, "ns"))
+    assert timedelta is type(parse_duration(pd.Timedelta("2h")))

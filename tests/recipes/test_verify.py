@@ -10,15 +10,18 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pytest
 
 import ciops_nb as ciops
 from ciops_nb.errors import BadBundle, BadParameter, EngineUnavailable, UnknownTool
 from ciops_nb.estate.generate import generate
+from ciops_nb.estate.times import parse_duration
 from ciops_nb.execution.record import current
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.recipes.verify import verify
@@ -203,6 +206,19 @@ def test_a_run_in_another_zone_and_another_kind_of_frame_is_replayed_as_it_was(t
     assert verify(bundle, estate=str(DEMO)).same
     assert verify(report, estate=str(DEMO)).same
     assert bundle.read_bytes() == ciops.replay(bundle).save(tmp_path / "y.ciops").read_bytes()
+
+
+@pytest.mark.parametrize("length", [timedelta(hours=6), pd.Timedelta("6h"), timedelta(hours=6, microseconds=1)])
+@pytest.mark.parametrize("name", ["what_changed", "triage"])
+def test_a_run_with_a_length_of_time_is_replayed(tmp_path: Path, name: str, length: timedelta) -> None:
+    with ciops.connect(DEMO) as ops:
+        run = ops.run.sync(name, window=length, **PARAMS)
+    path = run.save(tmp_path / "x.ciops")
+
+    assert ("done", length) == (run.status, parse_duration(run.params["window"]))
+    assert verify(path).same
+    assert verify(path, estate=str(DEMO)).same
+    assert verify(run.report(tmp_path / "x.html"), estate=str(DEMO)).same
 
 
 def test_a_recipe_that_asks_more_when_it_is_replayed_is_told_with_its_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_frames", "to_pandas"]
+__all__ = ["as_frames", "load_pandas", "to_pandas"]
 
 _SHORT = 64
 
@@ -24,6 +24,11 @@ def as_frames(frame: pl.DataFrame, frames: str) -> pd.DataFrame | pl.DataFrame:
     return frame if frames == "polars" else to_pandas(frame)
 
 
+def load_pandas() -> None:
+    """Import what ``to_pandas`` needs, which takes a quarter of a second, and seconds where the disk is slow."""
+    import pandas.api.internals  # type: ignore[import-not-found]  # noqa: F401
+
+
 def to_pandas(frame: pl.DataFrame) -> pd.DataFrame:
     """*frame* with the types pandas users expect, the same whether or not there are rows or nulls.
 
@@ -31,7 +36,7 @@ def to_pandas(frame: pl.DataFrame) -> pd.DataFrame:
     would turn them into floats, and a type must not depend on the rows.
     """
     import pandas as pd
-    from pandas.api.internals import create_dataframe_from_blocks  # type: ignore[import-not-found]
+    from pandas.api.internals import create_dataframe_from_blocks
 
     blocks: list[tuple[Any, Any]] = []
     texts = [place for place, kind in enumerate(frame.dtypes) if kind == pl.String]

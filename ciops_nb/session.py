@@ -34,7 +34,7 @@ from ciops_nb.execution.record import current
 from ciops_nb.execution.sources import Choice, Health, choose, stand_ins
 from ciops_nb.execution.stack import build_runner
 from ciops_nb.execution.trace import Trace
-from ciops_nb.present import as_frames
+from ciops_nb.present import as_frames, load_pandas
 from ciops_nb.registry import BoundTool, Tool, find_tool
 from ciops_nb.source import Source
 from ciops_nb.tools import cep as _cep
@@ -97,6 +97,7 @@ class Ops:
         self, engine: Engine, tenant: str, *, frames: str, now: datetime | None, tz: str, strict: bool, user: str | None
     ) -> None:
         self._frames, self._strict, self._now = frames, strict, now
+        self._can_hand_out = frames == "polars"
         self.tenant, self.user = tenant, user
         self._tz = parse_zone(tz)
         self._timeout: float | None = None
@@ -388,6 +389,9 @@ class Ops:
             cut = tuple(f"{item['count']} {item['what']} left out by {item['why']}" for item in answer.left_out)
             raise IncompleteResult(tool.name, answer.status, cut)
         told_of = record(call, answer, started_at=started, duration_ms=(time.perf_counter() - began) * 1e3)
+        if not self._can_hand_out and isinstance(answer.value, pl.DataFrame):
+            await sync.in_thread(load_pandas)  # the first time: not on the loop, on which others wait
+            self._can_hand_out = True
         return attach(answer.handed_out(self._frames), told_of)
 
     async def _call(self, tool: Tool[..., Any], arguments: Mapping[str, Any], place: int | None = None) -> Call:

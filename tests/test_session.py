@@ -15,6 +15,8 @@ import pytest
 import ciops_nb as ciops
 from tests.worlds import hours, write_world
 
+DEMO = Path(__file__).parents[1] / "data/demo"
+
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Path:
@@ -173,3 +175,28 @@ def test_importing_loads_nothing_heavy() -> None:
         "sys.exit(str(heavy) if heavy or threading.active_count() > 1 else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "connect(DEMO).ci_search.sync()",
+        "connect(DEMO).metric_series_table.sync(None, 'app-erp-01', time_range='last_6h')",
+        "connect(DEMO, frames='polars').metric_series_table.sync(None, 'app-erp-01', time_range='last_6h')",
+    ],
+)
+def test_pandas_is_not_loaded_on_the_loop_on_which_all_wait(asked: str, engine: str) -> None:
+    code = f"""
+import sys, threading
+from ciops_nb import connect
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            print(threading.current_thread().name)
+sys.meta_path.insert(0, Watch())
+DEMO = {f"{engine}:{DEMO}"!r}
+{asked}
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() not in ("", "ciops-home")

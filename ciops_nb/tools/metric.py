@@ -149,7 +149,8 @@ async def _points(ctx: Context, metrics: list[str] | None, ids: list[str] | None
         held.append(nw.col("ts") < span.end)
     if not ctx.tables.has("metric"):
         ctx.warn("this estate has no table 'metric': nothing is known of any point")
-    rows = ctx.tables.table("metric", within=span).filter(*held)
+    # The footers of all its files are looked at, in which pyarrow loads pandas.
+    rows = (await sync.in_thread(lambda: ctx.tables.table("metric", within=span))).filter(*held)
     several = ["metric"] if metrics is None or len(metrics) > 1 else []
     return ci_rows(ctx, rows, ids).select("ci_id", *several, "series", "ts", "value")
 

@@ -30,12 +30,15 @@ from ciops_nb.tools.scope import codes_of
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
 
+    Status: TypeAlias = Literal["running", "done", "failed", "cancelled"]
+else:  # jedi 0.20 breaks down at a property that returns a Literal, and then completes nothing of a run
+    Status = str
+
 __all__ = [
     "Progress", "Run", "Settings", "all_recipes", "begin", "compare", "find_recipe", "parts", "recipe", "run_recipe",
 ]  # fmt: skip
 
 Recipe: TypeAlias = Callable[..., Coroutine[Any, Any, Findings]]
-Status = Literal["running", "done", "failed", "cancelled"]
 
 _OURS = ("blast_radius", "inventory", "lookup", "path", "rule_review", "triage", "what_changed")
 _recipes: dict[str, Recipe] = {}

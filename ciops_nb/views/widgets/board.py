@@ -6,9 +6,7 @@ What is asked and said is in ``board_asked``; here are the fields, and who may c
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets  # type: ignore[import-untyped,unused-ignore]
@@ -30,6 +28,7 @@ from ciops_nb.views.widgets.board_asked import (
     notes_of,
     suggestions,
 )
+from ciops_nb.views.widgets.fields import Fields
 from ciops_nb.views.widgets.host import code_block, html, note, panel, style_sheet
 from ciops_nb.views.widgets.twin import Twin, Twinned, explained
 
@@ -73,8 +72,8 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self, ops: Ops, ci: Any = None, *, metrics: Sequence[str] | str | None = None, time_range: Any = "last_24h"
     ) -> None:
         self._ops = ops
-        self._lock = threading.RLock()
-        self._quiet = 0
+        self._fields = Fields(self._not_seen)
+        self._lock = self._fields.lock
         self._seen: Seen | None = None
         self._svg: str | None = None
         self._problem, self._asking = "", False
@@ -83,7 +82,7 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._adding = Newest("MetricBoard neighbours", self._lock, self._not_found)
         self._make_fields()
         super().__init__(self._laid_out())
-        with self._quietly():
+        with self._fields.quietly():
             self.cis = [] if ci is None else list(codes_of(ci))
             self.metrics = [metrics] if isinstance(metrics, str) else list(metrics or ())
             self.time_range = time_range if isinstance(time_range, str) else "/".join(map(str, time_range))
@@ -169,10 +168,7 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._time = ipywidgets.Text(
             description="Time", continuous_update=False, style=style, layout=ipywidgets.Layout(width="300px")
         )
-        self._quick = ipywidgets.Dropdown(
-            options=[("quick …", ""), *((name.replace("_", " "), name) for name in _RANGES)],
-            layout=ipywidgets.Layout(width="110px"), tooltip="Quick choices of time",
-        )  # fmt: skip
+        self._quick = self._fields.quick_times(_RANGES, lambda name: self.set_trait("time_range", name))
         self._time_said = html()
         self._every = ipywidgets.Combobox(
             description="Buckets", options=_BUCKETS, placeholder="raw points", continuous_update=False, style=style,
@@ -219,13 +215,10 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         ]
 
     def _watch(self) -> None:
-        def on(widget: Any, do: Callable[[Any], None], name: str = "value") -> None:
-            widget.observe(self._guarded(lambda change: do(change["new"])), name)
-
+        on = self._fields.watch
         on(self._search, self._search_for)
         on(self._names, lambda names: self.set_trait("metrics", list(names)))
         on(self._time, lambda text: self.set_trait("time_range", text))
-        on(self._quick, self._quickly)
         on(self._every, lambda text: self.set_trait("every", text.strip()))
         on(self._agg, lambda text: self.set_trait("agg", text.strip() or "mean"))
         on(self._severity, lambda number: self.set_trait("min_severity", number))
@@ -233,35 +226,12 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
             on(box, lambda _: self.set_trait("kinds", [kind for kind in KINDS if self._kinds[kind].value]))
         for name in _ASKED:
             on(self, lambda _: self._look(), name)
-        self._needs.on_click(self._guarded(lambda _: self.add_neighbours("dependency")))
-        self._hurts.on_click(self._guarded(lambda _: self.add_neighbours("impact")))
-
-    def _guarded(self, do: Callable[[Any], None]) -> Callable[[Any], None]:
-        """*do*, under the lock, not when we ourselves set the fields, and with its errors in the widget."""
-
-        def call(change: Any) -> None:
-            with self._lock:
-                if self._quiet:
-                    return
-                try:
-                    do(change)
-                except Exception as error:  # noqa: BLE001  it is shown
-                    self._not_seen(error)
-
-        return call
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        with self._lock:
-            self._quiet += 1
-            try:
-                yield
-            finally:
-                self._quiet -= 1
+        self._needs.on_click(self._fields.guarded(lambda _: self.add_neighbours("dependency")))
+        self._hurts.on_click(self._fields.guarded(lambda _: self.add_neighbours("impact")))
 
     def _mirror(self) -> None:
         """Put what the traits say into the fields."""
-        with self._quietly():
+        with self._fields.quietly():
             self._time.value, self._every.value, self._agg.value = self.time_range, self.every, self.agg
             for kind, box in self._kinds.items():
                 box.value = kind in self.kinds
@@ -275,14 +245,8 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         made = ipywidgets.Button(
             description=f"{shown} ✕", tooltip=f"Leave out {shown}", layout=ipywidgets.Layout(width="auto")
         )
-        made.on_click(self._guarded(lambda _: self.remove(code)))
+        made.on_click(self._fields.guarded(lambda _: self.remove(code)))
         return made
-
-    def _quickly(self, name: str) -> None:
-        if name:
-            with self._quietly():
-                self._quick.value = ""
-            self.time_range = name
 
     # ── searching ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -303,11 +267,11 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
 
         def add(_: Any) -> None:
             self.add(code)
-            with self._quietly():
+            with self._fields.quietly():
                 self._search.value = ""
             self._hits.children = []
 
-        made.on_click(self._guarded(add))
+        made.on_click(self._fields.guarded(add))
         return made
 
     def _show_neighbours(self, view: str, codes: list[str]) -> None:
@@ -353,7 +317,7 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         code = code_of(seen, self._ops.frames)
         told = f"<details><summary>The same in Python</summary>{code_block(code)}</details>"
         self._code.value = panel(told if code else "")
-        with self._quietly():
+        with self._fields.quietly():
             names = {**seen.units, **{name: "" for name in seen.asked.metrics if name not in seen.units}}
             self._names.options = [
                 (f"{visible(name)} ({visible(unit)})" if unit else visible(name), name) for name, unit in names.items()

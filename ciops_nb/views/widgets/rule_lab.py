@@ -7,9 +7,7 @@ reckoned and said is in ``rule_words``, what is drawn in ``rule_picture``.
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,6 +25,7 @@ from ciops_nb.tools.rule_ground import Ground, ground_of
 from ciops_nb.views.rule_plots import replay_timeline
 from ciops_nb.views.svg import themed, to_svg, visible
 from ciops_nb.views.widgets.asking import Following, Newest
+from ciops_nb.views.widgets.fields import Fields
 from ciops_nb.views.widgets.host import code_block, html, note, panel, quoted, style_sheet, table
 from ciops_nb.views.widgets.rule_picture import PAGE, STRETCHES, RulePicture
 from ciops_nb.views.widgets.rule_words import (
@@ -138,8 +137,8 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         given = rule if isinstance(rule, (list, tuple)) else [] if rule is None else [rule]
         picks = [as_text(one) for one in given]
         self._ops = ops
-        self._lock = threading.RLock()
-        self._quiet = 0
+        self._fields = Fields(self._not_turned)
+        self._lock = self._fields.lock
         self._seen: _Seen | None = None
         self._drawn: _Drawn | None = None
         self._ground: tuple[tuple[Any, ...], Ground] | None = None
@@ -151,7 +150,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._near = ""
         self._make_fields(picks)
         super().__init__(self._laid_out())
-        with self._quietly():
+        with self._fields.quietly():
             self.time_range = time_range if isinstance(time_range, str) else "/".join(map(str, time_range))
             self.rule_text = picks[0] if picks else ""
         self._watch()
@@ -275,11 +274,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         )  # fmt: skip
         self._rule_said = html()
         self._time = ipywidgets.Text(description="Time", continuous_update=False, style=style, layout=wide)
-        self._quick = ipywidgets.Dropdown(
-            options=[("quick …", ""), *((name.replace("_", " "), name) for name in _RANGES)],
-            layout=ipywidgets.Layout(width="110px"),
-            tooltip="Quick choices of time",
-        )
+        self._quick = self._fields.quick_times(_RANGES, lambda name: self.set_trait("time_range", name))
         self._time_said = html()
         self._slider = self._make_slider(disabled=True)
         self._box = ipywidgets.FloatText(layout=ipywidgets.Layout(width="110px"), disabled=True, tooltip="Threshold")
@@ -348,54 +343,28 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         ]  # fmt: skip
 
     def _watch(self) -> None:
-        def on(widget: Any, name: str, do: Callable[[Any], None]) -> None:
-            widget.observe(self._guarded(lambda change: do(change["new"])), name)
-
-        on(self._pick, "value", self._picked)
-        on(self._rule, "value", lambda text: self.set_trait("rule_text", text))
-        on(self._time, "value", lambda text: self.set_trait("time_range", text))
-        on(self._quick, "value", self._quickly)
+        on = self._fields.watch
+        on(self._pick, self._picked)
+        on(self._rule, lambda text: self.set_trait("rule_text", text))
+        on(self._time, lambda text: self.set_trait("time_range", text))
         self._watch_slider(self._slider, "threshold")
         self._watch_slider(self._lengths, "hold")
-        on(self._box, "value", lambda value: self.set_trait("threshold", value))
-        on(self._length, "value", lambda text: self.set_trait("hold", text))
-        on(self._near_hops, "value", lambda number: self.set_trait("hops", number))
+        on(self._box, lambda value: self.set_trait("threshold", value))
+        on(self._length, lambda text: self.set_trait("hold", text))
+        on(self._near_hops, lambda number: self.set_trait("hops", number))
         for name in ("rule_text", "time_range", "hops"):
-            on(self, name, lambda _: self._read())
+            on(self, lambda _: self._read(), name)
         for name in ("threshold", "hold"):
-            on(self, name, lambda _: self._turn())
-        on(self, "page", lambda _: self._turn(anew=True))
-        self._back.on_click(self._guarded(lambda _: self.set_trait("page", self.page - 1)))
-        self._next.on_click(self._guarded(lambda _: self.set_trait("page", self.page + 1)))
-        self._near_button.on_click(self._guarded(lambda _: self.near_misses()))
-        self._keep_button.on_click(self._guarded(lambda _: self.keep()))
-
-    def _guarded(self, do: Callable[[Any], None]) -> Callable[[Any], None]:
-        """*do*, under the lock, not when we ourselves set the fields, and with its errors in the widget."""
-
-        def call(change: Any) -> None:
-            with self._lock:
-                if self._quiet:
-                    return
-                try:
-                    do(change)
-                except Exception as error:  # noqa: BLE001  it is shown
-                    self._not_turned(error)
-
-        return call
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        with self._lock:
-            self._quiet += 1
-            try:
-                yield
-            finally:
-                self._quiet -= 1
+            on(self, lambda _: self._turn(), name)
+        on(self, lambda _: self._turn(anew=True), "page")
+        self._back.on_click(self._fields.guarded(lambda _: self.set_trait("page", self.page - 1)))
+        self._next.on_click(self._fields.guarded(lambda _: self.set_trait("page", self.page + 1)))
+        self._near_button.on_click(self._fields.guarded(lambda _: self.near_misses()))
+        self._keep_button.on_click(self._fields.guarded(lambda _: self.keep()))
 
     def _mirror(self) -> None:
         """Put what the traits say into the fields."""
-        with self._quietly():
+        with self._fields.quietly():
             self._rule.value, self._time.value, self._near_hops.value = self.rule_text, self.time_range, self.hops
             self._pick.value = next((place for place, text in enumerate(self._picks) if text == self.rule_text), None)
             if self.threshold is not None:
@@ -429,7 +398,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
 
     def _watch_slider(self, slider: Any, name: str) -> None:
         do = self._slid if name == "threshold" else lambda text: self.set_trait("hold", text)
-        slider.observe(self._guarded(lambda change: do(change["new"])), "value")
+        self._fields.watch(slider, do)
 
     def _slid(self, value: float) -> None:
         """The slider moved; a browser that only brings a value to its steps has moved nothing."""
@@ -439,12 +408,6 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
     def _picked(self, place: int | None) -> None:
         if place is not None:
             self.rule_text = self._picks[place]
-
-    def _quickly(self, name: str) -> None:
-        if name:
-            with self._quietly():
-                self._quick.value = ""
-            self.time_range = name
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -483,7 +446,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._asking, self._problem, self._seen = False, "", seen
         self._time_said.value = ""
         free = seen.text.place is not None
-        with self._quietly():
+        with self._fields.quietly():
             for field in (self._slider, self._box, self._lengths, self._length):
                 field.disabled = not free
             if free and seen.levels is not None and seen.text.threshold is not None:
@@ -519,7 +482,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         hold = parse_hold(self.hold)
         page = min(max(self.page, 0), seen.last)
         if page != self.page:
-            with self._quietly():
+            with self._fields.quietly():
                 self.page = page
         anew = anew or self._drawn is None or self._drawn.wanted.seen is not seen or self._drawn.wanted.page != page
         self._turning.want(_Wanted(seen, self.threshold, hold, page, anew))

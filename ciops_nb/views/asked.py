@@ -25,6 +25,7 @@ from ciops_nb import kinds
 from ciops_nb.errors import BadParameter, BadRule, CiopsError
 from ciops_nb.estate.times import TimeRange, format_time, parse_duration, parse_range, parse_time, spelled
 from ciops_nb.parameters import check_text
+from ciops_nb.recipes.evidence import counted
 from ciops_nb.tools.filters import Condition, parse_field, parse_where
 from ciops_nb.tools.scope import codes_of
 
@@ -380,7 +381,7 @@ def in_words(length: timedelta) -> str:
     for unit, size in _UNITS:
         number, left = divmod(left, size)
         if number:
-            parts.append(f"{number:,} {unit}{'' if number == 1 else 's'}")
+            parts.append(counted(number, unit))
     return " ".join(parts)
 
 

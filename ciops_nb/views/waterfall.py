@@ -22,6 +22,7 @@ from ciops_nb.answers import describe, record
 from ciops_nb.errors import BadParameter
 from ciops_nb.execution.record import Failed, Recorded
 from ciops_nb.execution.trace import Span
+from ciops_nb.recipes.evidence import counted
 from ciops_nb.recipes.run import Run
 from ciops_nb.views.svg import Palette, palette, shorten, text_columns, visible
 
@@ -486,7 +487,7 @@ def waterfall(source: Any, previous: Any = None) -> Waterfall:
     lost = sum(span.parent_id is not None and span.parent_id not in known for span in told.spans)
     # A run may have been begun inside of another: then the one span at the top has its parent elsewhere.
     if lost and len(below[None]) > 1:
-        notes.append(f"{_count(lost, 'span')} at the top had a parent that is not here: it goes on, or was let go.")
+        notes.append(f"{counted(lost, 'span')} at the top had a parent that is not here: it goes on, or was let go.")
     measured = _measured(told, rows, before) if told.timed and rows else ()
     return Waterfall(
         tuple(rows), max(ends, default=0), visible(told.title), _counted(rows), measured, tuple(notes), told.timed
@@ -532,7 +533,7 @@ def _ghosts(told: Told, before: Told, below: _Below) -> tuple[dict[str, Ghost], 
         notes.append(f"Only in the previous run: {_listed(names)}.")
     others = sum(not same for _, same in found.values())
     if others:
-        notes.append(f"{_count(others, 'call')} had other parameters in the previous run.")
+        notes.append(f"{counted(others, 'call')} had other parameters in the previous run.")
     return ghosts, notes
 
 
@@ -549,7 +550,7 @@ def _marks(span: Span) -> tuple[tuple[str, str], ...]:
     if span.cached:
         found.append(("cached", "cached"))
     if span.retries:
-        found.append(("retries", _count(span.retries, "retry", "retries")))
+        found.append(("retries", counted(span.retries, "retry", "retries")))
     return tuple(found)
 
 
@@ -558,9 +559,9 @@ def _counted(rows: Sequence[Row]) -> tuple[str, ...]:
     cached = sum(span.cached for span in calls)
     states = Counter(span.status for span in calls)
     return (
-        _count(len(calls), "call"),
+        counted(len(calls), "call"),
         f"{cached or 'none'} from the cache",
-        _count(states["error"], "error") if states["error"] else "no errors",
+        counted(states["error"], "error") if states["error"] else "no errors",
         *(f"{states[state]} {state}" for state in ("cancelled", "running") if states[state]),
     )
 
@@ -577,7 +578,7 @@ def _measured(told: Told, rows: Sequence[Row], before: Told | None) -> tuple[str
     most = most_at_once(row.span for row in calls)
     return (
         whole,
-        f"{_count(len(on), 'call')} on the critical path {'takes' if len(on) == 1 else 'take'} {lasted(_covered(on))}",
+        f"{counted(len(on), 'call')} on the critical path {'takes' if len(on) == 1 else 'take'} {lasted(_covered(on))}",
         *([f"at most {most} at once"] if most > 1 else []),
     )
 
@@ -613,10 +614,6 @@ def differs(now: int, before: int) -> str:
     return f"{gap} {'longer' if now > before else 'shorter'}"
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
-
-
 def _listed(names: Sequence[str], most: int = 8) -> str:
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
@@ -648,7 +645,7 @@ def account(told: Told, span_id: str, row: Row | None = None) -> list[tuple[str,
             how = "" if ghost.same else ", asked with other parameters"
             said.append(("previous run", f"{lasted(ghost.duration_ns)}{how}"))
         said += [("critical path", "on it" if row.critical else None)]
-        said += [("inside", _count(row.inside, "span") if row.inside else None)]
+        said += [("inside", counted(row.inside, "span") if row.inside else None)]
     said += [
         ("rows", None if span.rows is None else f"{span.rows:,}"),
         ("bytes", None if span.bytes is None else f"{span.bytes:,}"),
@@ -711,13 +708,13 @@ def as_text(shown: Waterfall, *, times: bool) -> str:
     lines = [f"Trace of {shown.title}: {', '.join(said)}"]
     lines += [f"{'  ' * min(row.level, 40)}{_line(row, shown, times)}" for row in rows[:_LINES]]
     if len(rows) > _LINES:
-        lines.append(f"  … and {_count(len(rows) - _LINES, 'more span', 'more spans')}")
+        lines.append(f"  … and {counted(len(rows) - _LINES, 'more span', 'more spans')}")
     return "\n".join([*lines, *(shown.notes if times or not shown.timed or not rows else ())])
 
 
 def _line(row: Row, shown: Waterfall, times: bool) -> str:
     span = row.span
-    said = [] if span.rows is None else [_count(span.rows, "row")]
+    said = [] if span.rows is None else [counted(span.rows, "row")]
     said += [words for _, words in row.marks] or [visible(span.status)]
     if times and shown.timed:
         said += [row.time, *(["on the critical path"] if row.critical else [])]
@@ -756,7 +753,7 @@ def picture(shown: Waterfall, theme: str = "light", *, prefix: str = "waterfall"
     head = _wrapped(", ".join((*shown.counted, *shown.measured)))
     notes = list(chain.from_iterable(map(_wrapped, shown.notes)))
     if left_out:
-        notes += [f"{_count(left_out, 'more span is', 'more spans are')} not drawn."]
+        notes += [f"{counted(left_out, 'more span is', 'more spans are')} not drawn."]
     top = 24 + 14 * len(head) + (22 if shown.timed and rows else 6)
     bottom = top + _ROW * len(rows)
     height = bottom + 14 * len(notes) + 10

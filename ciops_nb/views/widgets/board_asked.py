@@ -167,12 +167,13 @@ async def _history(
     if not asked.kinds:
         return None, ()
     ask = ops.history_recent(cis, time_range=span, kinds=list(asked.kinds), limit=_RECORDS)
+    found: Any
     found, error = await _tried(ask)
     if error is not None:
         failed["history"] = explained(error)
         return None, ()
     said, shown = _completeness("records of history", found), _severe(found, asked.min_severity)
-    if hidden := _rows(found) - _rows(shown):
+    if hidden := len(found) - len(shown):
         said.append(f"Not drawn, since less severe than {asked.min_severity}: {hidden} of them.")
     return shown, tuple(said)
 
@@ -184,10 +185,6 @@ async def _tried(asking: Awaitable[T]) -> tuple[T | None, Exception | None]:
         raise
     except Exception as error:  # noqa: BLE001  it is said of what failed
         return None, error
-
-
-def _rows(frame: Any) -> int:
-    return len(frame)
 
 
 def _severe(history: Any, least: int) -> Any:
@@ -271,11 +268,7 @@ def drawn(seen: Seen) -> str | None:
     """The picture, as SVG in the colours of the light theme; None where there is nothing to draw."""
     if seen.series is None:
         return None
-    figure = plots.series(
-        seen.series,
-        history=seen.history,
-        units={name: seen.units[name] for name in seen.metrics if seen.units.get(name)},
-    )
+    figure = plots.series(seen.series, history=seen.history, units=_units(seen))
     title = f"{', '.join(seen.metrics)} of {_some(seen.cis)}"
     return to_svg(figure, title, prefix="board")
 

@@ -25,6 +25,7 @@ from ciops_nb.errors import BadParameter, ItemNotFound, UnknownMetric
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS
 from ciops_nb.estate.times import parse_time
+from ciops_nb.recipes.evidence import as_polars
 from ciops_nb.recipes.lookup import candidates_of
 from ciops_nb.views.asked import (
     Field,
@@ -301,7 +302,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     async def _learn_times(self) -> Callable[[], None]:
         """What time it is, and from when to when there are data."""
         now = await self.ops.now()
-        rows = _polars(await self.ops.estate())
+        rows = as_polars(await self.ops.estate())
         rows = rows.filter(pl.col("table").is_in(["metric", "event", "change", "maintenance", "incident"]))
         first, last = rows["first_at"].min(), rows["last_at"].max()
 
@@ -752,7 +753,7 @@ class _Ci(_Suggesting, _Text):
     async def suggestions(self, words: str) -> tuple[list[tuple[str, str]], str, str]:
         ops, as_of = self.form.ops, self.form.moment()
         if self.field.kind == "ci":
-            rows, meant = _polars(await ops.ci_search(words, limit=_MOST_SHOWN, as_of=as_of)), None
+            rows, meant = as_polars(await ops.ci_search(words, limit=_MOST_SHOWN, as_of=as_of)), None
         else:
             meant = await candidates_of(ops, words, as_of=as_of, limit=_MOST_SHOWN, name=self.field.name)
             rows = meant.rows
@@ -831,7 +832,7 @@ class _Several(_Suggesting, _Tags):
 
 class _Cis(_Several):
     async def find(self, words: str) -> list[tuple[str, str]]:
-        rows = _polars(await self.form.ops.ci_search(words, limit=_MOST_SHOWN, as_of=self.form.moment()))
+        rows = as_polars(await self.form.ops.ci_search(words, limit=_MOST_SHOWN, as_of=self.form.moment()))
         return [(_told(row), row["ci_code"]) for row in rows.iter_rows(named=True)]
 
     async def missing(self, chosen: list[str]) -> str:
@@ -883,7 +884,7 @@ def _told(row: Mapping[str, Any]) -> str:
 
 
 async def _metrics(ops: Any) -> list[tuple[str, str]]:
-    rows = _polars(await ops.metric_list()).unique("metric", keep="first").sort("metric")
+    rows = as_polars(await ops.metric_list()).unique("metric", keep="first").sort("metric")
     return [
         (" · ".join(filter(None, (row["metric"], row["unit"]))), row["metric"]) for row in rows.iter_rows(named=True)
     ]
@@ -900,10 +901,6 @@ def _nothing(then: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, Calla
         return then
 
     return make
-
-
-def _polars(frame: Any) -> pl.DataFrame:
-    return frame if isinstance(frame, pl.DataFrame) else pl.from_pandas(frame)
 
 
 def _line(look: str, text: str, role: str = "") -> str:

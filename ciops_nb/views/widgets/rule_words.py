@@ -19,6 +19,7 @@ from ciops_nb.cep.fields import spelled
 from ciops_nb.cep.sweep import only_alerting, threshold_of, turned_to
 from ciops_nb.errors import BadParameter, BadRule, CiopsError
 from ciops_nb.estate.times import format_time
+from ciops_nb.recipes.evidence import counted
 from ciops_nb.tools.rule_ground import Ground
 from ciops_nb.views.sheet import amount, length_text, rows_of
 from ciops_nb.views.svg import visible
@@ -124,8 +125,8 @@ def words_of(judged: Judged) -> list[str]:
     """What a rule does to those who are called, in sentences."""
     counts = {status: judged.alerts.filter(pl.col("status") == status).height for status in _STATUSES}
     cis = judged.alerts.filter(pl.col("status") == "fired")["ci_code"].n_unique()
-    fired = f"{_many(counts['fired'], 'alert')} fired"
-    where = f" on {_many(cis, 'CI')}" if counts["fired"] else ""
+    fired = f"{counted(counts['fired'], 'alert')} fired"
+    where = f" on {counted(cis, 'CI')}" if counts["fired"] else ""
     said = [
         f"{fired}{where}, {counts['suppressed']} {'was' if counts['suppressed'] == 1 else 'were'} suppressed in "
         f"maintenance, and {counts['pending_only']} did not last long enough to fire."
@@ -141,17 +142,13 @@ def words_of(judged: Judged) -> list[str]:
     lead = worth["lead_time_s"]
     when = "" if lead is None else f" ({_lead(lead)}, the median)"
     said.append(
-        f"Of {_many(known, 'incident')} it catches {worth['caught']}{when} and misses {worth['missed']}; "
-        f"{_many(worth['needless'], 'alert')} {'is' if worth['needless'] == 1 else 'are'} needless."
+        f"Of {counted(known, 'incident')} it catches {worth['caught']}{when} and misses {worth['missed']}; "
+        f"{counted(worth['needless'], 'alert')} {'is' if worth['needless'] == 1 else 'are'} needless."
     )
     return said
 
 
 _STATUSES = ("fired", "suppressed", "pending_only")
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _lead(seconds: float) -> str:

@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import format_time
-from ciops_nb.recipes.findings import Findings, Section
+from ciops_nb.recipes.findings import Findings, Picture, Section
 from ciops_nb.views.svg import css_variables, shorten, themed, to_svg, visible
 
 if TYPE_CHECKING:
@@ -514,21 +514,7 @@ def drawn(section: Section, prefix: str) -> Drawn | None:
         return Drawn(to_svg(section.body, section.title, prefix=prefix), paper=True)
     if not section.picture:
         return None
-    drawings: dict[str, Callable[..., Figure]] = {
-        "topology": plots.topology,
-        "timeline": plots.timeline,
-        "series": plots.series,
-        "movers": plots.movers,
-        "replay_timeline": plots.replay_timeline,
-        "sweep_map": plots.sweep_map,
-        "comparison": plots.comparison,
-        "ci_groups": plots.ci_groups,
-        "metric_groups": plots.metric_groups,
-        "paths": plots.paths,
-        "near_misses": plots.near_misses,
-        "injected": plots.injected,
-        "call_times": plots.call_times,
-    }
+    drawings: dict[str, Callable[..., Figure]] = {name: getattr(plots, name) for name in get_args(Picture)}
     if section.picture not in drawings:
         raise BadParameter(
             "picture", section.picture, "there is no such picture", f"Choose one of {', '.join(drawings)}"
@@ -550,40 +536,33 @@ def drawn(section: Section, prefix: str) -> Drawn | None:
     )
 
 
+# What each picture of a frame is of, and how it shows it.
+_SHOWN: dict[str, tuple[str, str]] = {
+    "timeline": ("record", "on an axis of time"),
+    "series": ("point", "as lines over time, one panel for each item and metric"),
+    "movers": ("metric", "by how far each left its usual range"),
+    "replay_timeline": ("alert", "on an axis of time, a lane for each rule and item"),
+    "sweep_map": ("cell", "by threshold and duration"),
+    "comparison": ("alert", "of an old rule and a new one, the same ones counted once"),
+    "ci_groups": ("group", "with a bar for each measure"),
+    "metric_groups": ("row", "of aggregates as bars or as lines over time"),
+    "near_misses": ("row", "of conditions, how long each held and how close it came"),
+    "injected": ("alert", "by how long after the fault"),
+    "call_times": ("tool", "by how long its calls took"),
+}
+
+
 def _account(section: Section) -> str:
     """What a picture shows, for those who hear it."""
     body, count = section.body, len(section.body)
     if section.picture == "topology":
         relations = _counted(body.number_of_edges(), "relation")
         return f"{_counted(count, 'configuration item')} and {relations}; the tables below list them."
-    if section.picture == "timeline":
-        return f"{_counted(count, 'record')} on an axis of time; the table below lists them."
-    if section.picture == "series":
-        points = _counted(count, "point")
-        return f"{points} as lines over time, one panel for each item and metric; the table below lists them."
-    if section.picture == "replay_timeline":
-        alerts = _counted(count, "alert")
-        return f"{alerts} on an axis of time, a lane for each rule and item; the table below lists them."
-    if section.picture == "sweep_map":
-        return f"{_counted(count, 'cell')} by threshold and duration; the table below lists them."
-    if section.picture == "comparison":
-        alerts = _counted(count, "alert")
-        return f"{alerts} of an old rule and a new one, the same ones counted once; the table below lists them."
-    if section.picture == "ci_groups":
-        return f"{_counted(count, 'group')} with a bar for each measure; the table below lists them."
-    if section.picture == "metric_groups":
-        return f"{_counted(count, 'row')} of aggregates as bars or as lines over time; the table below lists them."
     if section.picture == "paths":
         ways = _counted(len(body.graph.get("paths") or ()), "path")
         return f"{ways} step by step, the shortest first; the tables below list items and relations."
-    if section.picture == "near_misses":
-        rows = _counted(count, "row")
-        return f"{rows} of conditions, how long each held and how close it came; the table below lists them."
-    if section.picture == "injected":
-        return f"{_counted(count, 'alert')} by how long after the fault; the table below lists them."
-    if section.picture == "call_times":
-        return f"{_counted(count, 'tool')} by how long its calls took; the table below lists them."
-    return f"{_counted(count, 'metric')} by how far each left its usual range; the table below lists them."
+    noun, how = _SHOWN[str(section.picture)]
+    return f"{_counted(count, noun)} {how}; the table below lists them."
 
 
 _NODE_COLUMNS = ("ci_code", "ci_name", "ci_type", "ci_subtype", "status", "criticality", "hops")

@@ -55,6 +55,18 @@ class Fake:
         return self
 
 
+def begun(kind: type[Fake]) -> Control:
+    """A control whose run, of this *kind*, has begun."""
+
+    async def begin(recipe: str, params: Mapping[str, Any], resume: Any) -> Fake:
+        return kind(recipe)
+
+    control = Control(begin)  # type: ignore[arg-type]
+    control.start("look", {})
+    until(lambda: control.now.run is not None)
+    return control
+
+
 class World:
     """A control, the runs it began, and every step it told of."""
 
@@ -220,12 +232,7 @@ def test_a_run_that_cleans_up_for_a_moment_is_being_cancelled_and_hears_it_once(
                 await go_on.wait()
                 self.status = "cancelled"
 
-    async def begin(recipe: str, params: Mapping[str, Any], resume: Any) -> Fake:
-        return Slow(recipe)
-
-    control = Control(begin)  # type: ignore[arg-type]
-    control.start("look", {})
-    until(lambda: control.now.run is not None)
+    control = begun(Slow)
 
     assert [True, False, False] == [control.cancel() for _ in range(3)]
     assert "cancelling" == control.now.state
@@ -283,12 +290,7 @@ def test_what_ends_in_spite_of_being_cancelled_is_told_as_it_ended() -> None:
             except asyncio.CancelledError:
                 self.status = "done"
 
-    async def begin(recipe: str, params: Mapping[str, Any], resume: Any) -> Fake:
-        return Deaf(recipe)
-
-    control = Control(begin)  # type: ignore[arg-type]
-    control.start("look", {})
-    until(lambda: control.now.run is not None)
+    control = begun(Deaf)
     control.cancel()
 
     assert "done" == sync.run(control.wait(), timeout=10).state
@@ -299,12 +301,7 @@ def test_a_run_that_was_cancelled_before_its_first_step_and_does_not_know_it_is_
         async def _go(self) -> None:
             await self.how  # and nothing is noted where that is cancelled
 
-    async def begin(recipe: str, params: Mapping[str, Any], resume: Any) -> Fake:
-        return Unborn(recipe)
-
-    control = Control(begin)  # type: ignore[arg-type]
-    control.start("look", {})
-    until(lambda: control.now.run is not None)
+    control = begun(Unborn)
     control.cancel()
 
     assert "cancelled" == sync.run(control.wait(), timeout=10).state

@@ -194,7 +194,7 @@ class View {
   }
 
   private recolour(): void {
-    const theme = this.model.get("theme") ?? (isDark(this.el.isConnected ? this.el : document.body) ? "dark" : "light");
+    const theme = this.model.get("theme") ?? (isDark(this.el) ? "dark" : "light");
     const roles = this.world.rest.look.themes[theme];
     this.root.dataset.theme = theme;
     this.root.dataset.forced = String(this.model.get("theme") !== null);

@@ -12,9 +12,12 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Whether the page is dark: by what is behind *at*, since hosts name their themes in ways of their own. */
+/**
+ * Whether the page is dark: by what is behind *at*, since hosts name their themes in ways of their own. A host may draw
+ * before it puts *at* into its page: until then the page itself is asked.
+ */
 export function isDark(at: Element): boolean {
-  for (let node: Element | null = at; node; node = node.parentElement) {
+  for (let node: Element | null = at.isConnected ? at : document.body; node; node = node.parentElement) {
     const channels = getComputedStyle(node).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
     const [red = 255, green = 255, blue = 255, alpha = 1] = channels;
     if (channels.length >= 3 && alpha > 0.5) return 0.299 * red + 0.587 * green + 0.114 * blue < 128;

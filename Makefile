@@ -30,7 +30,7 @@ lint: $(READY)
 bundle: $(READY)
 	$(BIN)/python hatch_build.py
 
-types: bundle
+types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python hatch_build.py --check
 

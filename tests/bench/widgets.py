@@ -41,9 +41,14 @@ INKED = """bed => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return data.some(byte => byte);
 }"""
-NODES = """count => {
+# Where a person would click: once the picture, which moves to make room for the details, has come to rest.
+NODES = """async count => {
   const bed = document.querySelector(".ciops-x-bed"), cy = bed._cyreg.cy, frame = bed.getBoundingClientRect();
-  const all = cy.nodes();
+  const all = cy.nodes(), place = () => JSON.stringify([cy.width(), cy.height(), cy.pan(), cy.zoom()]);
+  for (let before, calm = 0; calm < 10; before = place()) {
+    await new Promise(requestAnimationFrame);
+    calm = place() === before && !cy.animated() && !all.is(":animated") ? calm + 1 : 0;
+  }
   return Array.from({ length: count }, (_, number) => {
     const node = all[Math.floor((number + 0.5) * all.length / count)], { x, y } = node.renderedPosition();
     return [frame.left + x, frame.top + y];

@@ -409,6 +409,37 @@ def test_nested_the_stop_button_ends_a_wait(nested, cell):
     assert ["42"] == nested.run("sync.run(double(21), where='caller')")
 
 
+PRESSED = """
+import signal
+
+async def bystander():
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(0)
+    return "went on"
+
+async def presses():
+    signal.raise_signal(signal.SIGINT)
+    await forever()
+"""
+
+
+def test_nested_the_stop_button_takes_nothing_with_it_that_runs_just_then(nested):
+    nested.run(f"{PRESSED}\ntrail.clear()")
+
+    cell = "task = asyncio.ensure_future(bystander())\nsync.run(forever(), where='caller')"
+    assert ["begun", "KeyboardInterrupt"] == nested.run(cell)
+
+    assert ["('went on', ['clean'])"] == nested.run("await task, trail")
+
+
+def test_nested_the_stop_button_is_heard_as_soon_as_the_work_begins(nested):
+    nested.run(f"{PRESSED}\ntrail.clear()")
+
+    assert ["begun", "KeyboardInterrupt"] == nested.run("sync.run(presses(), where='caller')")
+
+    assert ["['clean']"] == nested.run("trail")
+
+
 def test_nested_time_runs_out_and_variables_come_back(nested):
     assert ["begun", "ToolTimedOut"] == nested.run("sync.run(forever(), where='caller', timeout=0.05)")
     cell = """

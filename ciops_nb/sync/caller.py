@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, Literal, TypeVar
 
-from ciops_nb.errors import BadParameter, CannotWait, ToolTimedOut
+from ciops_nb.errors import BadParameter, CannotWait
 from ciops_nb.sync import cell, driven, notebook
 from ciops_nb.sync.crossing import block, on_home_loop
-from ciops_nb.sync.waiting import GRACE, bring_back, interruptible, warn, warn_of_nest_asyncio
+from ciops_nb.sync.waiting import StopButton, bring_back, warn_of_nest_asyncio
 
 R = TypeVar("R")
 
@@ -146,27 +146,19 @@ def _turn_inside(
     __tracebackhide__ = True
     # A copy: this context is in use, and what is to run in one that is waits until it is not (nest-asyncio2), or fails.
     before, context = copy_context(), copy_context()
-    task = asyncio.Task(cell.caught(make), loop=loop, name=name, context=context)
-    with interruptible():
+    stop = StopButton(loop)
+    # Held before the task can begin: an interrupt that is raised wherever the loop is just then may take a callback
+    # with it that somebody waits for.
+    with stop.held():
+        task = asyncio.Task(cell.caught(make), loop=loop, name=name, context=context)
+        waiting = cell.caught(lambda: cell.until_ended(task, stop, name, timeout))
         try:
-            loop.run_until_complete(asyncio.wait({task}, timeout=timeout))
-            if not task.done():
-                raise ToolTimedOut(name, timeout or 0.0)
+            cell.outcome(loop.run_until_complete(waiting))
         except BaseException:
-            _give_up(loop, task, name)
+            if not task.cancelling():  # the loop was stopped
+                task.cancel()
+            cell.tell_of(task, name)
             raise
         finally:
             bring_back(before, context)
-    return cell.outcome(task)  # type: ignore[no-any-return]
-
-
-def _give_up(loop: asyncio.AbstractEventLoop, task: asyncio.Task[cell.Outcome], name: str) -> None:
-    """Cancel, wait a moment for the clean-up; one more interrupt ends that wait."""
-    if not task.done():
-        try:
-            task.cancel()
-            loop.run_until_complete(asyncio.wait({task}, timeout=GRACE))
-        except KeyboardInterrupt:
-            pass
-        if not task.done():
-            warn(f"{name} was cancelled, but goes on in the background")
+    return cell.outcome(task.result())  # type: ignore[no-any-return]

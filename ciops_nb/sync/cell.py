@@ -23,23 +23,27 @@ def wait(make: Callable[[], Coroutine[Any, Any, R]], name: str, timeout: float |
     task = asyncio.Task(
         caught(make), loop=asyncio.get_running_loop(), name=name, context=worker.gr_context
     )  # in this very context: nothing else runs in it while this waits
-    with worker.beside() if worker.beside is not None else contextlib.nullcontext():
-        driven.step_through(_until_ended(task, name, timeout))
-    result: R = outcome(task)
+    stop = StopButton(asyncio.get_running_loop())
+    with worker.beside() if worker.beside is not None else contextlib.nullcontext(), stop.held():
+        try:
+            driven.step_through(until_ended(task, stop, name, timeout))
+        except BaseException:
+            tell_of(task, name)
+            raise
+    result: R = outcome(task.result())
     return result
 
 
-async def _until_ended(task: asyncio.Task[Outcome], name: str, timeout: float | None) -> None:  # noqa: ASYNC109  it is one
+async def until_ended(task: asyncio.Task[Outcome], stop: StopButton, name: str, seconds: float | None) -> None:
+    """Wait for *task*; the stop button, which is held, or the end of the time cancels it, and is raised after that."""
     __tracebackhide__ = True
-    stop = StopButton(asyncio.get_running_loop())
-    with stop.held():
-        try:
-            pressed = await _first(task, stop, timeout)
-            if not task.done():
-                raise pressed.result() if pressed.done() else ToolTimedOut(name, timeout or 0.0)
-        except BaseException:
-            await _give_up(task, name, stop)
-            raise
+    try:
+        pressed = await _first(task, stop, seconds)
+        if not task.done():
+            raise pressed.result() if pressed.done() else ToolTimedOut(name, seconds or 0.0)
+    except BaseException:
+        await _give_up(task, stop)
+        raise
 
 
 async def _first(
@@ -54,11 +58,15 @@ async def _first(
     return pressed
 
 
-async def _give_up(task: asyncio.Task[Outcome], name: str, stop: StopButton) -> None:
+async def _give_up(task: asyncio.Task[Outcome], stop: StopButton) -> None:
     """Cancel, wait a moment for the clean-up; one more interrupt ends that wait."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await _first(task, stop, GRACE)
+
+
+def tell_of(task: asyncio.Task[Outcome], name: str) -> None:
+    """Warn of a task that goes on although the wait for it has ended; to be called where that is told to the caller."""
     if not task.done():
         warn(f"{name} was cancelled, but goes on in the background")
 
@@ -73,13 +81,13 @@ async def caught(make: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         return None, error.with_traceback(trace.tb_next if trace else None)
 
 
-def outcome(task: asyncio.Task[Outcome]) -> Any:
+def outcome(of: Outcome) -> Any:
     """The result, or the error as it was raised."""
     __tracebackhide__ = True
-    result, error = task.result()
+    result, error = of
     if error is not None:
         try:
             raise error
         finally:
-            del error, task  # it must not be held by a frame of its own traceback
+            del error, of  # it must not be held by a frame of its own traceback
     return result

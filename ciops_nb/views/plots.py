@@ -2,25 +2,25 @@
 
 No pyplot, so nothing global is touched and nothing appears by itself. Colours are those of Okabe and Ito; whatever a
 colour says, a shape or a word says too. An empty answer gives a figure that says so. How a figure becomes SVG is in
-``svg``, where its nodes stand in ``layout``.
+``svg``.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from ciops_nb.answers import provenance
 from ciops_nb.errors import BadParameter
-from ciops_nb.views import result_plots, rule_plots
-from ciops_nb.views.layout import focus_of, impact_of, layered, layers, reached
+from ciops_nb.views import result_plots, rule_plots, topology_plots
 from ciops_nb.views.marks import DASHES, KINDS, Mark, kind_look, marks_of, thinned, value_axis, with_gaps
+from ciops_nb.views.pens import AxesPen
 from ciops_nb.views.result_plots import call_times, ci_groups, injected, metric_groups, near_misses, paths
 from ciops_nb.views.rule_plots import comparison, replay_timeline, sweep_map
 from ciops_nb.views.sheet import (
@@ -42,10 +42,10 @@ from ciops_nb.views.sheet import (
     width_of,
     window_of,
 )
-from ciops_nb.views.svg import Palette, palette, shorten, styled, text_columns, to_svg, visible
+from ciops_nb.views.svg import Palette, palette, shorten, styled, to_svg, visible
+from ciops_nb.views.topology_plots import relation_looks, topology, topology_diff, type_looks
 
 if TYPE_CHECKING:
-    import networkx as nx
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -56,592 +56,13 @@ __all__ = [
 ]  # fmt: skip
 
 EMPTY = {
-    "topology": "No configuration items to draw.",
     "timeline": "No events, changes, maintenance or incidents in this range.",
     "series": "No points of these metrics in this range.",
     "movers": "No metric moved.",
+    **topology_plots.EMPTY,
     **rule_plots.EMPTY,
     **result_plots.EMPTY,
 }
-
-Place: TypeAlias = tuple[float, float]
-Marked: TypeAlias = Mapping[str, str] | Iterable[str] | None
-
-# --- topology -------------------------------------------------------------------------------------------------------
-
-_CARDS = 90  # nodes up to which each is a card with its names; beyond, a dot
-_COLUMNS = 9  # of cards side by side
-_SMALL = 6.2  # points of the second line of a card
-_FEW = 40  # edges up to which none need stand back
-_SHAPES = {"SYSTEM": ("h", "purple"), "SW": ("o", "blue"), "HW": ("s", "orange")}
-_HUES = ("blue", "vermillion", "green", "purple", "orange", "sky")
-_MORE_SHAPES = ("^", "D", "p", "v", "P", "*", "X", "8")
-_RELATIONS = {
-    "DEPENDS_ON": ("blue", 0),
-    "RUNS_ON": ("green", 1),
-    "USES": ("orange", 2),
-    "DEPLOYED_ON": ("purple", 3),
-    "COMPOSED_OF": ("muted", 0),
-    "CONNECTED_TO": ("muted", 2),
-    "PROTECTED_BY": ("sky", 4),
-}
-
-
-@styled
-def topology(
-    graph: nx.MultiDiGraph[str],
-    *,
-    focus: str | None = None,
-    highlight: Marked = None,
-    note: str = "",
-    theme: str = "light",
-) -> Figure:
-    """Draw how configuration items hang together: needs on the left, what is hurt when they fail on the right.
-
-    Up to 90 items each is a card with its code; beyond that a dot, and the ones that matter are named.
-
-    Args:
-        graph: As ``graph_expand`` or ``graph_path`` returns it; ``graph.graph["frontier"]`` gives the "+n" badges.
-        focus: The item to stand out; by default the one root of the graph.
-        highlight: Codes of the items that are hurt, or a mapping from code to a short reason.
-        note: A sentence to stand in the legend, such as what was left out.
-        theme: ``"light"`` or ``"dark"``.
-
-    Raises:
-        ItemNotFound: *focus* is not in the graph.
-        BadParameter: no such theme.
-    """
-    colours = palette(theme)
-    if not len(graph):
-        return nothing(EMPTY["topology"], colours)
-    return _Topology(graph, focus_of(graph, focus), _reasons(highlight, graph), colours, note).draw()
-
-
-def type_looks(types: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Marker and role of the colour of each ci_type, those known first; the same types look the same everywhere."""
-    present = sorted({*types})
-    others = [name for name in present if name not in _SHAPES]
-    looks = {name: look for name, look in _SHAPES.items() if name in present}
-    for i, name in enumerate(others):
-        looks[name] = (_MORE_SHAPES[i % len(_MORE_SHAPES)], _HUES[(i + 2) % 6])
-    return looks
-
-
-def relation_looks(impacts: Mapping[str, str]) -> dict[str, tuple[str, int, bool]]:
-    """Role of the colour, place in ``DASHES`` and whether there is an arrow, of each relation type.
-
-    Args:
-        impacts: What each says of who is hurt: target_to_source, source_to_target, both, none.
-    """
-    others = [name for name in sorted(impacts) if name not in _RELATIONS]
-    looks = {}
-    for name in sorted(impacts):
-        place = others.index(name) if name in others else 0
-        role, dash = _RELATIONS.get(name) or (_HUES[place % 6], (place + 1) % len(DASHES))
-        looks[name] = (role, dash, impacts[name] in ("target_to_source", "source_to_target"))
-    return looks
-
-
-def _reasons(marked: Marked, graph: nx.MultiDiGraph[str]) -> dict[str, str]:
-    if marked is None:
-        return {}
-    pairs = marked.items() if isinstance(marked, Mapping) else ((code, "") for code in marked)
-    return {str(code): visible(reason or "") for code, reason in pairs if code in graph}
-
-
-class _Topology:
-    """One picture of a graph, in inches."""
-
-    def __init__(
-        self, graph: nx.MultiDiGraph[str], focus: str | None, hurt: dict[str, str], colours: Palette, note: str = ""
-    ) -> None:
-        self.graph, self.focus, self.hurt, self.note, self.colours = graph, focus, hurt, note, colours
-        self.hidden = {item["ci_code"]: int(item["count"]) for item in graph.graph.get("frontier") or ()}
-        spots = layered(graph, focus=focus)
-        self.codes = list(spots)
-        xs, ys = np.array([spots[code] for code in self.codes]).T
-        columns = float(xs.max() - xs.min()) + 1
-        rows = float(ys.max() - ys.min()) + 1
-        self.cards = len(spots) <= _CARDS and columns <= _COLUMNS
-        if self.cards:
-            pitch, row = min(2.3, max(1.32, WIDTH / columns)), 0.52
-            self.half = ((pitch - 0.42) / 2, 0.185)
-        else:
-            pitch, row = WIDTH / max(columns, 6), min(0.26, 13 / rows)
-            radius = min(0.075, row * 0.36, pitch * 0.2)
-            self.half = (radius, radius)
-        self.pitch = pitch
-        self.legend = Legend(max(columns * pitch, 6.0))
-        self.width = self.legend.width + 0.4
-        self.head = 0.5 if focus is not None else 0.3
-        self._fill_legend()
-        self.foot = self.legend.height() + 0.1
-        self.height = rows * row + self.head + self.foot
-        left = (self.width - columns * pitch) / 2 + pitch / 2
-        self.at = {
-            code: (left + (x - xs.min()) * pitch, self.foot + (y - ys.min() + 0.5) * row)
-            for code, x, y in zip(self.codes, xs.tolist(), ys.tolist(), strict=True)
-        }
-
-    # What things look like
-
-    def _types(self) -> dict[str, tuple[str, str]]:
-        """Shape and colour of each ci_type, those known first."""
-        looks = type_looks(str(data.get("ci_type") or "?") for _, data in self.graph.nodes(data=True))
-        return {name: (shape, getattr(self.colours, role)) for name, (shape, role) in looks.items()}
-
-    def _relations(self) -> dict[str, tuple[str, Any, bool]]:
-        """Colour, dashes and whether there is an arrow, of each relation type."""
-        impacts = {
-            str(d.get("relation_type") or "related"): impact_of(d.get("relation_type"), d) for *_, d in self._edges()
-        }
-        return {
-            name: (getattr(self.colours, role), DASHES[dash], arrow)
-            for name, (role, dash, arrow) in relation_looks(impacts).items()
-        }
-
-    def _edges(self) -> list[tuple[str, str, dict[str, Any]]]:
-        edges = [(a, b, data) for a, b, data in self.graph.edges(data=True) if a != b]
-        return sorted(edges, key=lambda e: (str(e[2].get("relation_type") or "related"), str(e[0]), str(e[1])))
-
-    def _fill_legend(self) -> None:
-        colours, legend = self.colours, self.legend
-        for name, (shape, colour) in self._types().items():
-            legend.add(name, marker_sample(shape, colour, colours.ink))
-        self._add_marked()
-        if self.focus is not None:
-            legend.add("focus", marker_sample("o", colours.focus_tint, colours.blue, 70))
-        for name, (colour, dashes, arrow) in self._relations().items():
-            legend.add_line(name, colour, dashes, 1.3, arrow)
-        if self.hidden:
-            legend.notes.append("+n: n more neighbours of this item are not in the graph.")
-        if self.note:
-            legend.notes.append(visible(self.note))
-        if not self.cards:
-            legend.notes.append("")  # its place; said once it is known how many found room
-
-    def _add_marked(self) -> None:
-        if self.hurt:
-            self.legend.add("hurt", marker_sample("o", self.colours.alarm_tint, self.colours.alarm, 70))
-
-    def _sign(self, code: str) -> str:
-        """What the badge of a marked item says."""
-        return "!"
-
-    def _marked_look(self, code: str) -> tuple[str, str]:
-        """Face and frame of a marked item."""
-        return self.colours.alarm_tint, self.colours.alarm
-
-    def _badge_look(self, code: str) -> tuple[str, str]:
-        """Face and ink of the badge of a marked item."""
-        return self.colours.alarm, self.colours.surface
-
-    def _word_tone(self) -> str:
-        """The ink of what is said of marked items."""
-        return self.colours.alarm
-
-    def _stands_out(self, source: str, target: str, data: Mapping[str, Any]) -> bool:
-        marked = {*self.hurt, *([self.focus] if self.hurt and self.focus else [])}
-        central = self.focus is not None and self.graph.degree(self.focus) <= _FEW
-        return (central and self.focus in (source, target)) or {source, target} <= marked
-
-    # Drawing
-
-    def draw(self) -> Figure:
-        figure, self.axes = blank_sheet(self.width, self.height, self.colours)
-        self._draw_head()
-        self._draw_edges()
-        if self.cards:
-            self._draw_cards()
-        else:
-            self._draw_dots()
-        self.legend.draw(self.axes, 0.2, self.foot - 0.1, self.colours)
-        return figure
-
-    def _draw_head(self) -> None:
-        style: dict[str, Any] = {"fontsize": 7.5, "color": self.colours.muted, "va": "center_baseline"}
-        if self.focus is None:
-            self.axes.text(0.2, self.height - 0.16, "◀ what is needed", ha="left", **style)
-            self.axes.text(self.width - 0.2, self.height - 0.16, "what is hurt when it fails ▶", ha="right", **style)
-            return
-        spans: dict[int, list[float]] = {}
-        true = reached(self.graph, self.focus)
-        beside: set[int] = set()
-        for code, level in layers(self.graph, focus=self.focus).items():
-            spans.setdefault(level, []).append(self.at[code][0])
-            beside |= set() if code in true else {level}
-        for level, xs in sorted(spans.items()):
-            left, right = min(xs) - self.pitch * 0.42, max(xs) + self.pitch * 0.42
-            text = _hops_text(level, right - left, level in beside)
-            self.axes.text((left + right) / 2, self.height - 0.2, text, ha="center", **style)
-            self.axes.plot([left, right], [self.height - 0.34] * 2, color=self.colours.faint, linewidth=1)
-
-    def _draw_edges(self) -> None:
-        from matplotlib.collections import PolyCollection
-        from matplotlib.patches import PathPatch
-        from matplotlib.path import Path
-
-        looks = self._relations()
-        curves: dict[tuple[str, bool], list[tuple[Sequence[Place], Place]]] = {}
-        ports = self._ports()
-        few = len(ports) <= _FEW
-        for number, (source, target, data) in enumerate(self._edges()):
-            strong = few or self._stands_out(source, target, data)
-            points, tip = self._curve(source, target, ports[number])
-            name = str(data.get("relation_type") or "related")
-            curves.setdefault((name, strong), []).append((points, tip))
-        for (name, strong), found in sorted(curves.items()):
-            colour, dashes, arrow = looks[name]
-            alpha, width = (0.9, 1.2) if strong else (0.6, 0.8) if self.cards else (0.35, 0.6)
-            vertices = [point for points, _ in found for point in points]
-            codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4] * len(found)
-            path = Path(vertices, codes)
-            style: dict[str, Any] = {"linewidth": width, "linestyle": dashes, "alpha": alpha, "zorder": 2 + strong}
-            self.axes.add_patch(PathPatch(path, facecolor="none", edgecolor=colour, **style))
-            if arrow:
-                size = 0.07 if self.cards else 0.045
-                heads = [_arrow_head(points[-1], tip, size) for points, tip in found]
-                self.axes.add_collection(
-                    PolyCollection(heads, facecolors=colour, edgecolors="none", alpha=alpha, zorder=3), autolim=False
-                )
-
-    def _ports(self) -> list[tuple[float, float]]:
-        """For each edge how far above the middle it leaves and enters, so that edges do not run together."""
-        edges = self._edges()
-        ends: dict[tuple[str, int], list[tuple[float, int, int]]] = {}
-        for number, (source, target, _) in enumerate(edges):
-            for which, (own, other) in enumerate(((source, target), (target, source))):
-                side = self._side(own, other)
-                ends.setdefault((own, side), []).append((self.at[other][1], number, which))
-        offsets = [[0.0, 0.0] for _ in edges]
-        room = self.half[1] * (1.3 if self.cards else 0.0)
-        for found in ends.values():
-            found.sort()
-            step = min(0.09, room / max(1, len(found) - 1))
-            for i, (_, number, which) in enumerate(found):
-                offsets[number][which] = (i - (len(found) - 1) / 2) * step
-        return [(a, b) for a, b in offsets]
-
-    def _side(self, own: str, other: str) -> int:
-        """On which side of *own* the edge to *other* leaves; two of one column are joined on their right."""
-        return -1 if self.at[other][0] < self.at[own][0] - 1e-6 else 1
-
-    def _curve(self, source: str, target: str, ports: tuple[float, float]) -> tuple[Sequence[Place], Place]:
-        """A Bézier curve with level ends, and the direction in which it arrives."""
-        side, far = self._side(source, target), self._side(target, source)
-        x0, y0 = self.at[source][0] + side * self.half[0], self.at[source][1] + ports[0]
-        x1, y1 = self.at[target][0] + far * self.half[0], self.at[target][1] + ports[1]
-        if side == far:
-            bend = min(0.36, 0.12 + 0.06 * abs(y1 - y0)) * 1.33 if self.cards else min(0.5, 0.1 + 0.2 * abs(y1 - y0))
-        else:
-            bend = max(0.5 * abs(x1 - x0), 0.05)
-        return [(x0, y0), (x0 + side * bend, y0), (x1 + far * bend, y1), (x1, y1)], (-far, 0.0)
-
-    def _draw_cards(self) -> None:
-        from matplotlib.patches import FancyBboxPatch
-
-        axes, colours, (w, h) = self.axes, self.colours, self.half
-        self._draw_shapes(62, 0.8, -w + 0.15)
-        texts = [self._kind_and_hops(code, data) for code, data in self.graph.nodes(data=True)]
-        # All cards or none: the heading of a column tells the hops too, where there is a focus.
-        self.tell_hops = all(width_of(text, 6.2) <= 2 * w - 0.34 for text in texts)
-        for code in self.codes:
-            x, y = self.at[code]
-            face, edge, line = self._card_look(code)
-            box = FancyBboxPatch(
-                (x - w, y - h), 2 * w, 2 * h, boxstyle="round,pad=0,rounding_size=0.05",
-                facecolor=face, edgecolor=edge, linewidth=line, zorder=4,
-            )  # fmt: skip
-            axes.add_patch(box)
-            self._draw_lines(code, x - w + 0.29, y, 2 * w - 0.34)
-            if code in self.hurt:
-                self._badge(x + w, y + h, self._sign(code), *self._badge_look(code))
-            if code in self.hidden:
-                self._badge(x + w, y - h, f"+{self.hidden[code]}", colours.panel, colours.ink)
-
-    def _draw_lines(self, code: str, x: float, y: float, room: float) -> None:
-        """The two lines of a card: code and kind; a code too long for one takes both, for its ends tell it apart."""
-        colours, name = self.colours, visible(code)
-        second = self._second_line(code, self.graph.nodes[code])
-        bold = code == self.focus or code in self.hurt
-        points, columns = 7.0 if bold else 7.5, room / _SMALL / EM
-        tone = self._word_tone() if self.hurt.get(code) else colours.muted
-        if width_of(name, points) > room:
-            points = _SMALL
-        if text_columns(name) > columns and not self.hurt.get(code):
-            cut = max(end for end in range(len(name)) if text_columns(name[:end]) <= columns)
-            # Best torn where a word of it ends, if one ends near.
-            cut = next((end for end in range(cut, max(cut - 9, 1), -1) if not name[end - 1].isalnum()), cut)
-            name, second, tone = name[:cut], name[cut:].strip(), colours.ink
-        style: dict[str, Any] = {"va": "center_baseline", "zorder": 6}
-        first = shorten(name, room / points / EM)
-        self.axes.text(
-            x, y + 0.075, first, fontsize=points, weight="bold" if bold else "normal", color=colours.ink, **style
-        )
-        self.axes.text(x, y - 0.085, shorten(second, columns), fontsize=_SMALL, color=tone, **style)
-
-    def _card_look(self, code: str) -> tuple[str, str, float]:
-        colours = self.colours
-        if code == self.focus:
-            return self._marked_look(code)[0] if code in self.hurt else colours.focus_tint, colours.blue, 2.2
-        if code in self.hurt:
-            return *self._marked_look(code), 1.6
-        return colours.panel, colours.faint, 1.0
-
-    def _second_line(self, code: str, data: Mapping[str, Any]) -> str:
-        if self.hurt.get(code):
-            return self.hurt[code]
-        return self._kind_and_hops(code, data) if self.tell_hops else _kind_text(data)
-
-    def _kind_and_hops(self, code: str, data: Mapping[str, Any]) -> str:
-        hops = data.get("hops")
-        if code == self.focus or hops is None:
-            return _kind_text(data)
-        return f"{_kind_text(data)} · {hops} hop{'' if hops == 1 else 's'}"
-
-    def _badge(self, x: float, y: float, text: str, face: str, ink: str) -> None:
-        width = max(0.16, width_of(text, 6.2) + 0.09)
-        from matplotlib.patches import FancyBboxPatch
-
-        left = x - width + 0.06
-        box = FancyBboxPatch(
-            (left, y - 0.075), width, 0.15, boxstyle="round,pad=0,rounding_size=0.07",
-            facecolor=face, edgecolor=self.colours.muted, linewidth=0.8, zorder=7,
-        )  # fmt: skip
-        self.axes.add_patch(box)
-        self.axes.text(
-            left + width / 2,
-            y - 0.004,
-            text,
-            fontsize=6.2,
-            weight="bold",
-            color=ink,
-            ha="center",
-            va="center_baseline",
-            zorder=8,
-        )
-
-    def _draw_dots(self) -> None:
-        axes, colours = self.axes, self.colours
-        size = (self.half[0] * 2 * 72) ** 2
-        self._draw_shapes(size, 0.5)
-        rings = {edge: [c for c in sorted(self.hurt) if self._marked_look(c)[1] == edge] for edge in self._frames()}
-        for codes, edge, scale in (
-            *((codes, edge, 3.2) for edge, codes in rings.items()),
-            ([self.focus] if self.focus else [], colours.blue, 5),
-        ):
-            if codes:
-                xs, ys = zip(*(self.at[str(c)] for c in codes), strict=True)
-                axes.scatter(
-                    xs, ys, s=size * scale, marker="o", facecolors="none", edgecolors=edge, linewidths=1.8, zorder=6
-                )
-        self._name_dots()
-
-    def _frames(self) -> list[str]:
-        return sorted({self._marked_look(code)[1] for code in self.hurt})
-
-    def _draw_shapes(self, size: float, line: float, shift: float = 0.0) -> None:
-        for name, (shape, colour) in self._types().items():
-            codes = [code for code in self.codes if str(self.graph.nodes[code].get("ci_type") or "?") == name]
-            xs, ys = np.array([self.at[code] for code in codes]).T
-            style: dict[str, Any] = {
-                "facecolors": colour,
-                "edgecolors": self.colours.ink,
-                "linewidths": line,
-                "zorder": 5,
-            }
-            self.axes.scatter(xs + shift, ys, s=size, marker=shape, **style)
-
-    def _name_dots(self) -> None:
-        """Name as many as find room, the focus and the hurt first, then the critical and the well connected."""
-        named = 0
-        taken = [(x - self.half[0], y - self.half[1], x + self.half[0], y + self.half[1]) for x, y in self.at.values()]
-        boxes = np.array(taken)
-        for code in sorted(self.codes, key=self._importance)[:120]:
-            key = code == self.focus or code in self.hurt
-            text = (f"{self._sign(code)} " if code in self.hurt else "") + shorten(visible(code), 24)
-            if code in self.hidden:
-                text += f" +{self.hidden[code]}"
-            points = 7.5 if key else 6.5
-            place = self._free(self.at[code], width_of(text, points) + 0.03, points / 72 * 1.25, boxes, key)
-            if place is None:
-                continue
-            named += 1
-            x0, y0, x1, y1 = place
-            boxes = np.vstack([boxes, [place]])
-            tone = self._word_tone() if code in self.hurt else self.colours.ink
-            backing = {"facecolor": self.colours.surface, "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
-            self.axes.text(
-                (x0 + x1) / 2, (y0 + y1) / 2, text, fontsize=points, weight="bold" if key else "normal", color=tone,
-                ha="center", va="center_baseline", bbox=backing, zorder=8,
-            )  # fmt: skip
-        self.legend.notes[-1] = f"{named} of {len(self.codes)} items are named: the most important that found room."
-
-    def _importance(self, code: str) -> tuple[Any, ...]:
-        rank = self.graph.nodes[code].get("criticality")
-        return code != self.focus, code not in self.hurt, -(rank or 0), -self.graph.degree(code), code
-
-    def _free(
-        self, at: Place, wide: float, high: float, boxes: Any, must: bool
-    ) -> tuple[float, float, float, float] | None:
-        x, y = at
-        gap = self.half[0] + (0.07 if must else 0.02)
-        corners = (
-            (x + gap, y - high / 2),
-            (x - gap - wide, y - high / 2),
-            (x - wide / 2, y + gap),
-            (x - wide / 2, y - gap - high),
-        )
-        inside = [c for c in corners if c[0] > 0.05 and c[0] + wide < self.width - 0.05]
-        for left, low in inside:
-            hit = (boxes[:, 0] < left + wide) & (boxes[:, 2] > left) & (boxes[:, 1] < low + high) & (boxes[:, 3] > low)
-            if not hit.any():
-                return left, low, left + wide, low + high
-        if not must or not inside:
-            return None
-        return inside[0][0], inside[0][1], inside[0][0] + wide, inside[0][1] + high
-
-
-def _kind_text(data: Mapping[str, Any]) -> str:
-    return visible(data.get("ci_subtype") or data.get("ci_type") or "")
-
-
-def _hops_text(level: int, room: float, beside: bool) -> str:
-    """The heading of a column, as long as there is room for; *beside*: others stand in it too."""
-    way = "upstream" if level < 0 else "downstream"
-    hops = f"{abs(level)} hop{'' if abs(level) == 1 else 's'}"
-    texts = [f"{hops} {way}", f"{abs(level)} {way}", f"{abs(level)} {way.removesuffix('stream')}", f"{level:+d}"]
-    texts = texts if level else ["focus"]
-    if beside:
-        texts = [
-            f"{texts[0]}, and others beside",
-            *(f"{text} and others" for text in texts[:2]),
-            *(f"{text}, …" for text in texts),
-        ]
-    return next((text for text in texts if width_of(text, 7.5) < room), texts[-1])
-
-
-def _arrow_head(end: Place, way: Place, size: float) -> list[Place]:
-    (x, y), dx = end, way[0]
-    return [(x, y), (x - dx * size, y + size * 0.5), (x - dx * size, y - size * 0.5)]
-
-
-# --- two topologies -------------------------------------------------------------------------------------------------
-
-_STATES = {"new": "green", "gone": "alarm", "changed": "purple"}
-_UNCOMPARED = {"hops", "ci_id"}  # the same item is as far from the focus as its relations are, which are compared
-_RELATION_STATES = {  # role, dashes and whether it stands out
-    "relation unchanged": ("muted", 0, False),
-    "relation added": ("green", 0, True),
-    "relation removed": ("alarm", 1, True),
-}
-
-
-@styled
-def topology_diff(
-    before: nx.MultiDiGraph[str], after: nx.MultiDiGraph[str], *, focus: str | None = None, theme: str = "light"
-) -> Figure:
-    """Draw what differs between two graphs, such as ``graph_expand`` of two moments: items and relations that came,
-    went, or changed a field.
-
-    Args:
-        before: The graph of the earlier moment.
-        after: The graph of the later moment. It gives the focus and the "+n" badges.
-        focus: The item to stand out; by default the one root of the graph.
-        theme: ``"light"`` or ``"dark"``.
-
-    Raises:
-        ItemNotFound: *focus* is in neither graph.
-        BadParameter: no such theme.
-    """
-    colours = palette(theme)
-    both, states = _united(before, after)
-    if not len(both):
-        return nothing(EMPTY["topology"], colours)
-    return _Difference(both, focus_of(both, focus), states, colours).draw()
-
-
-def _united(
-    before: nx.MultiDiGraph[str], after: nx.MultiDiGraph[str]
-) -> tuple[nx.MultiDiGraph[str], dict[str, tuple[str, str]]]:
-    """Both graphs in one, and the state of each item that differs with what to say of it."""
-    import networkx as nx
-
-    both: nx.MultiDiGraph[str] = nx.MultiDiGraph()
-    for graph in (before, after):
-        both.graph.update(graph.graph or {})
-    states: dict[str, tuple[str, str]] = {}
-    for code in sorted({*before, *after}):
-        old, new = (graph.nodes[code] if code in graph else None for graph in (before, after))
-        both.add_node(code, **(new or old or {}))
-        if old is None or new is None:
-            states[code] = ("new" if old is None else "gone", "")
-        elif changes := _changes(old, new):
-            states[code] = ("changed", changes)
-    old_edges, new_edges = ({(a, b, _type_of(d)): d for a, b, d in g.edges(data=True)} for g in (before, after))
-    for key in sorted({*old_edges, *new_edges}):
-        state = "unchanged" if key in old_edges and key in new_edges else "added" if key in new_edges else "removed"
-        impact = impact_of(key[2], new_edges.get(key) or old_edges[key])
-        both.add_edge(key[0], key[1], key=key[2], relation_type=f"relation {state}", impact=impact)
-    return both, states
-
-
-def _type_of(data: Mapping[str, Any]) -> str:
-    return str(data.get("relation_type") or "related")
-
-
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """``status active → retired``, for each field that differs."""
-    fields = sorted(({*old, *new}) - _UNCOMPARED)
-    differing = [name for name in fields if old.get(name) != new.get(name)]
-    return ", ".join(f"{name} {_known(old.get(name))} → {_known(new.get(name))}" for name in differing)
-
-
-def _known(value: Any) -> str:
-    return "–" if value is None else str(value)
-
-
-class _Difference(_Topology):
-    """One picture of two graphs in one."""
-
-    def __init__(
-        self, graph: nx.MultiDiGraph[str], focus: str | None, states: dict[str, tuple[str, str]], colours: Palette
-    ) -> None:
-        self.states = {code: state for code, (state, _) in states.items()}
-        super().__init__(graph, focus, {code: visible(said) for code, (_, said) in states.items()}, colours)
-
-    def _add_marked(self) -> None:
-        for state, role in _STATES.items():
-            if count := sum(found == state for found in self.states.values()):
-                self.legend.add(
-                    f"{state} ({count})", marker_sample("o", self.colours.panel, getattr(self.colours, role), 70)
-                )
-        if not self.states and all(d["relation_type"] == "relation unchanged" for *_, d in self._edges()):
-            self.legend.notes.append("Nothing differs.")
-
-    def _sign(self, code: str) -> str:
-        return self.states[code]
-
-    def _marked_look(self, code: str) -> tuple[str, str]:
-        face = self.colours.alarm_tint if self.states[code] == "gone" else self.colours.panel
-        return face, getattr(self.colours, _STATES[self.states[code]])
-
-    def _badge_look(self, code: str) -> tuple[str, str]:
-        return self.colours.panel, self.colours.ink
-
-    def _word_tone(self) -> str:
-        return self.colours.ink  # the hues are too pale for small text
-
-    def _relations(self) -> dict[str, tuple[str, Any, bool]]:
-        return {
-            name: (getattr(self.colours, role), DASHES[dashes], True)
-            for name, (role, dashes, _) in _RELATION_STATES.items()
-            if any(data["relation_type"] == name for *_, data in self._edges())
-        }
-
-    def _stands_out(self, source: str, target: str, data: Mapping[str, Any]) -> bool:
-        return _RELATION_STATES[data["relation_type"]][2]
-
 
 # --- timeline -------------------------------------------------------------------------------------------------------
 
@@ -784,7 +205,7 @@ def _draw_timeline(
             ha="center",
             va="bottom",
         )
-    legend.draw(sheet, 0.2, legend.height(), colours)
+    legend.draw(AxesPen(sheet), 0.2, legend.height(), colours)
     return figure
 
 
@@ -932,7 +353,7 @@ class _Series:
                 color=self.colours.ink,
                 va="center_baseline",
             )
-        legend.draw(sheet, 0.2, legend.height(), self.colours)
+        legend.draw(AxesPen(sheet), 0.2, legend.height(), self.colours)
         return figure
 
     def columns(self) -> int:
@@ -1176,7 +597,7 @@ def _draw_movers(shown: list[dict[str, Any]], values: list[str], notes: list[str
                 weight=weight,
                 color=colours.ink,
             )
-    legend.draw(axes, 0.2, legend.height(), colours)
+    legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
     return figure
 
 

@@ -18,6 +18,7 @@ import polars as pl
 
 from ciops_nb.answers import provenance
 from ciops_nb.errors import BadParameter
+from ciops_nb.views.pens import AxesPen
 from ciops_nb.views.sheet import (
     EM,
     WIDTH,
@@ -255,7 +256,7 @@ def _draw_blocks(blocks: list[_Block], notes: list[str], colours: Palette) -> Fi
     for block in shown:
         _draw_block(axes, block, left, top, colours)
         top -= 0.5 + _PITCH * min(len(block.groups), _ROWS)
-    legend.draw(axes, 0.2, legend.height(), colours)
+    legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
     return figure
 
 
@@ -362,7 +363,7 @@ class _Paths:
                 self._card(axes, code, x, y, wide)
                 if step:
                     self._relation(axes, way[step - 1], code, x - gap, x, y)
-        legend.draw(axes, 0.2, legend.height(), colours)
+        legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
         return figure
 
     def _card(self, axes: Axes, code: str, x: float, y: float, wide: float) -> None:
@@ -454,21 +455,21 @@ def near_misses(frame: Any, *, theme: str = "light") -> Figure:
     for i, ((whole, parts), name) in enumerate(zip(shown, names, strict=True)):
         y = height - 0.34 - (i + 0.5) * _PITCH
         _, shape, role = _STATES[whole["state"]]
-        _shape_sample(shape, role, colours)(axes, 0.3, y)
+        _shape_sample(shape, role, colours)(AxesPen(axes), 0.3, y)
         _write(axes, left - 0.12, y, _fitted(name, left - 0.62), colours.ink, ha="right")
         axes.barh([y], [bar[1] - bar[0]], left=bar[0], height=_PITCH * 0.5, color=colours.panel, linewidth=0)
         colour = colours.vermillion if whole["state"] == "fired" else colours.orange
         axes.barh([y], [(bar[1] - bar[0]) * _share(whole)], left=bar[0], height=_PITCH * 0.5, color=colour, linewidth=0)
         _write(axes, bar[1] + 0.08, y, _held_text(whole), colours.ink)
         _write(axes, closest, y, _fitted(_closest(whole, parts), WIDTH - closest - 0.1), colours.ink)
-    legend.draw(axes, 0.2, legend.height(), colours)
+    legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
     return figure
 
 
 def _shape_sample(shape: str, role: str, colours: Palette) -> Any:
     colour = getattr(colours, role)
     if shape == "x":
-        return lambda axes, x, y: axes.scatter([x], [y], s=26, marker="x", color=colour, linewidths=1.4, zorder=5)
+        return lambda pen, x, y: pen.axes.scatter([x], [y], s=26, marker="x", color=colour, linewidths=1.4, zorder=5)
     return marker_sample(shape, colour, colours.ink, 80 if shape == "*" else 34)
 
 
@@ -619,9 +620,9 @@ def injected(frame: Any, *, theme: str = "light") -> Figure:
             continue
         x = start + (end - start) * max(0.0, row["delay_s"]) / longest
         axes.plot([start, x], [y, y], color=colours.muted, linewidth=1.4, zorder=3)
-        _shape_sample(shape, role, colours)(axes, x, y)
+        _shape_sample(shape, role, colours)(AxesPen(axes), x, y)
         _write(axes, x + 0.13, y, length_text(row["delay_s"]), colours.ink)
-    legend.draw(axes, 0.2, legend.height(), colours)
+    legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
     return figure
 
 
@@ -691,10 +692,10 @@ def call_times(frame: Any, *, theme: str = "light") -> Figure:
         xs = [_along(row[name], least, most, start, end) for name, *_ in _QUANTILES]
         axes.plot([xs[0], xs[-1]], [y, y], color=colours.muted, linewidth=1.4, zorder=3)
         for x, (_, _, shape, role) in reversed(list(zip(xs, _QUANTILES, strict=True))):
-            marker_sample(shape, getattr(colours, role), colours.ink, 30)(axes, x, y)
+            marker_sample(shape, getattr(colours, role), colours.ink, 30)(AxesPen(axes), x, y)
         told = " / ".join(_ms(row[name]) for name, *_ in _QUANTILES)
         _write(axes, WIDTH - 0.2, y, told, colours.ink, ha="right")
-    legend.draw(axes, 0.2, legend.height(), colours)
+    legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
     return figure
 
 

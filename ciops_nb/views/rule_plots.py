@@ -17,10 +17,12 @@ import polars as pl
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import parse_duration
 from ciops_nb.views.marks import DASHES, Mark, kind_look, marks_of, thinned, value_axis, with_gaps
+from ciops_nb.views.pens import AxesPen, Pen
 from ciops_nb.views.sheet import (
     EM,
     WIDTH,
     Legend,
+    Sample,
     amount,
     blank_sheet,
     box_sample,
@@ -186,7 +188,7 @@ def _lane_sheet(
         )  # fmt: skip
         draw(axes, lane, top, depth, colours.surface if number % 2 else colours.panel)
         top += depth
-    legend.draw(sheet, 0.2, legend.height(), colours)
+    legend.draw(AxesPen(sheet), 0.2, legend.height(), colours)
     return figure
 
 
@@ -400,7 +402,7 @@ class _Replay:
                     axes.set_yticks([])
                     axes.axhspan(0, depth, color=self.colours.panel, linewidth=0, zorder=0)
                     self._stretches(axes, lane, 0.04, wide, self.colours.panel)
-        legend.draw(sheet, 0.2, legend.height(), self.colours)
+        legend.draw(AxesPen(sheet), 0.2, legend.height(), self.colours)
         return figure
 
     def _legend(self) -> Legend:
@@ -515,7 +517,7 @@ class _Replay:
                 _box(axes, fired, end, y, 0.12, facecolor=face, edgecolor=edge, hatch=hatch)
             at = begin if one.fired is None else fired
             if at >= in_days(self.span[0]):
-                self._marker(one.status)(axes, at, y)
+                self._marker(one.status)(AxesPen(axes), at, y)
             if one.end is None:
                 axes.scatter([end], [y], s=34, marker=">", color=colours.ink, linewidths=0, zorder=6, clip_on=False)
             _write(axes, one, y, room, self.span, ground, colours)
@@ -526,7 +528,7 @@ class _Replay:
             return self.colours.surface, self.colours.green, "xxxx"
         return self.colours.orange, self.colours.ink, ""
 
-    def _marker(self, status: str) -> Callable[[Axes, float, float], None]:
+    def _marker(self, status: str) -> Sample:
         colours = self.colours
         marker, face, edge = {
             "fired": ("v", colours.orange, colours.ink),
@@ -640,7 +642,7 @@ class _Sweep:
         middle = bottom + self.high * len(heads) / 2
         axes.text(0.25, middle, "for", ha="center", va="center", **style)
         self._scale(axes, legend.height() + 0.2)
-        legend.draw(axes, 0.2, legend.height(), colours)
+        legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
         return figure
 
     def _numbers(self) -> list[str]:
@@ -678,9 +680,9 @@ class _Sweep:
             legend.notes.append(f"The numbers of {unwritten} of {there} cells have no room; the scale tells.")
         return legend
 
-    def _star(self, axes: Axes, x: float, y: float) -> None:
-        box_sample(self.colours.surface, self.colours.vermillion)(axes, x, y)
-        self._sign(axes, x + 0.13, y + 0.055, "*", self.colours.vermillion, 52)
+    def _star(self, pen: Pen, x: float, y: float) -> None:
+        box_sample(self.colours.surface, self.colours.vermillion)(pen, x, y)
+        self._sign(pen, x + 0.13, y + 0.055, "*", self.colours.vermillion, 52)
 
     def _cells(self, axes: Axes, left: float, bottom: float, numbers: list[str]) -> None:
         colours, wide, high = self.colours, self.wide, self.high
@@ -697,12 +699,12 @@ class _Sweep:
                 axes.text(*middle, text, zorder=6, **style)
             if row["on_front"]:
                 self._fill(axes, [(x, y)], 0.015, edgecolor=colours.vermillion, linewidth=1.6, zorder=4)
-                self._sign(axes, x + wide, y + high, "*", colours.vermillion, 52)
+                self._sign(AxesPen(axes), x + wide, y + high, "*", colours.vermillion, 52)
             if self.now == (column, line):
                 self._fill(
                     axes, [(x, y)], 0.035, edgecolor=colours.ink, linewidth=1.0, linestyle=(0, (2, 1.5)), zorder=5
                 )
-                self._sign(axes, x, y + high, "D", colours.surface, 26)
+                self._sign(AxesPen(axes), x, y + high, "D", colours.surface, 26)
         for depth, some in sorted(corners.items()):
             if depth < 0:
                 self._fill(axes, some, facecolor=colours.surface, edgecolor=colours.muted, hatch="////", linewidth=0)
@@ -722,10 +724,9 @@ class _Sweep:
         style = {"facecolor": "none", "clip_on": False, "zorder": 2} | style
         axes.add_patch(PathPatch(Path(ends, codes), **style))
 
-    def _sign(self, axes: Axes, x: float, y: float, marker: str, face: str, size: float) -> None:
+    def _sign(self, pen: Pen, x: float, y: float, marker: str, face: str, size: float) -> None:
         """A small sign on the corner of a cell, which leaves its number free."""
-        edge = self.colours.ink
-        axes.scatter([x], [y], s=size, marker=marker, facecolors=face, edgecolors=edge, linewidths=0.5, zorder=7)
+        pen.markers([(x, y)], marker, size, face, self.colours.ink, 0.5, layer=7)
 
     def _shares(self) -> list[float]:
         """How deep each cell is, from 0 to 1."""
@@ -878,7 +879,7 @@ def _draw_pair(
         _box(axes, begin, end, y, 0.1, facecolor=colour, edgecolor=colours.ink)
         if begin >= in_days(span[0]):
             if one.old is None or one.new is None:
-                marker_sample("X" if one.old else "P", colour, colours.ink, 34)(axes, begin, y)
+                marker_sample("X" if one.old else "P", colour, colours.ink, 34)(AxesPen(axes), begin, y)
             else:
                 axes.scatter([begin], [y], s=34, marker="|", color=colours.ink, linewidths=0.8, zorder=5)
         if stretch[1] is None:

@@ -5,32 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import parse_time
-from ciops_nb.views.svg import Palette, text_columns, visible
+from ciops_nb.views.pens import AxesPen, Drawing, Pen
+from ciops_nb.views.svg import EM, Palette, visible, width_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
-    "EM", "WIDTH", "Legend", "amount", "blank_sheet", "box_sample", "clock", "figure_of", "in_days", "length_text",
-    "line_sample", "marker_sample", "moment_of", "nothing", "padded", "rows_of", "span_text", "time_axis", "unit_of",
-    "width_of", "window_of",
+    "EM", "WIDTH", "Legend", "Nothing", "Sample", "amount", "blank_sheet", "box_sample", "clock", "figure_of",
+    "in_days", "length_text", "line_sample", "marker_sample", "moment_of", "nothing", "on_sheet", "padded", "rows_of",
+    "span_text", "time_axis", "unit_of", "width_of", "window_of",
 ]  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WIDTH = 11.0  # inches: a page of a report
-EM = 0.0086  # inches: width of a column of text at 1 pt in DejaVu Sans, with a little air
-
-
-def width_of(text: str, points: float) -> float:
-    """About how many inches wide *text* is."""
-    return text_columns(text) * points * EM
 
 
 def figure_of(width: float, height: float, colours: Palette) -> Figure:
@@ -49,13 +44,34 @@ def blank_sheet(width: float, height: float, colours: Palette) -> tuple[Figure, 
     return figure, axes
 
 
-def nothing(text: str, colours: Palette) -> Figure:
-    figure, axes = blank_sheet(7, 1.1, colours)
-    axes.text(3.5, 0.55, text, ha="center", va="center", fontsize=10, color=colours.muted)
+def on_sheet(drawing: Drawing) -> Figure:
+    """*drawing* on a sheet of its size."""
+    figure, axes = blank_sheet(drawing.width, drawing.height, drawing.colours)
+    drawing.draw(AxesPen(axes))
     return figure
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """The picture of an empty answer: a sentence."""
+
+    text: str
+    colours: Palette
+    width: float = 7.0
+    height: float = 1.1
+
+    def draw(self, pen: Pen) -> None:
+        pen.text(self.width / 2, self.height / 2, self.text, self.colours.muted, 10, anchor="center")
+
+
+def nothing(text: str, colours: Palette) -> Figure:
+    return on_sheet(Nothing(text, colours))
+
+
 # --- legends --------------------------------------------------------------------------------------------------------
+
+
+Sample: TypeAlias = Callable[[Pen, float, float], None]
 
 
 @dataclass
@@ -63,11 +79,11 @@ class Legend:
     """Entries side by side, broken into lines: a sample, then a word; below them whole sentences."""
 
     width: float
-    entries: list[tuple[str, float, Callable[[Axes, float, float], None]]] = field(default_factory=list)
+    entries: list[tuple[str, float, Sample]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     pitch: float = 0.2
 
-    def add(self, text: str, draw: Callable[[Axes, float, float], None], wide: float = 0.16) -> None:
+    def add(self, text: str, draw: Sample, wide: float = 0.16) -> None:
         self.entries.append((visible(text), wide, draw))
 
     def add_line(self, text: str, colour: str, dashes: Any, width: float, arrow: bool = False) -> None:
@@ -87,39 +103,36 @@ class Legend:
         lines = self._places()[-1][1] + 1 if self.entries else 0
         return self.pitch * (lines + len(self.notes)) + 0.1
 
-    def draw(self, axes: Axes, left: float, top: float, colours: Palette) -> None:
+    def draw(self, pen: Pen, left: float, top: float, colours: Palette) -> None:
         line = -1
         for (text, wide, sample), (x, line) in zip(self.entries, self._places(), strict=True):
             y = top - self.pitch * (line + 0.5)
-            sample(axes, left + x + wide / 2, y)
-            axes.text(left + x + wide + 0.1, y, text, fontsize=7.5, color=colours.muted, va="center_baseline")
+            sample(pen, left + x + wide / 2, y)
+            pen.text(left + x + wide + 0.1, y, text, colours.muted)
         for i, note in enumerate(self.notes):
             y = top - self.pitch * (line + i + 1.5)
-            axes.text(left, y, note, fontsize=7.5, color=colours.muted, va="center_baseline")
+            pen.text(left, y, note, colours.muted)
 
 
-def marker_sample(marker: str, face: str, edge: str, size: float = 38) -> Callable[[Axes, float, float], None]:
-    def draw(axes: Axes, x: float, y: float) -> None:
-        axes.scatter([x], [y], s=size, marker=marker, facecolors=face, edgecolors=edge, linewidths=1, zorder=5)
-
-    return draw
-
-
-def box_sample(face: str, edge: str, hatch: str = "", alpha: float = 1.0) -> Callable[[Axes, float, float], None]:
-    def draw(axes: Axes, x: float, y: float) -> None:
-        from matplotlib.patches import Rectangle
-
-        style: dict[str, Any] = {"facecolor": face, "edgecolor": edge, "hatch": hatch, "alpha": alpha, "linewidth": 0.8}
-        axes.add_patch(Rectangle((x - 0.13, y - 0.055), 0.26, 0.11, **style))
+def marker_sample(marker: str, face: str, edge: str, size: float = 38) -> Sample:
+    def draw(pen: Pen, x: float, y: float) -> None:
+        pen.markers([(x, y)], marker, size, face, edge, 1)
 
     return draw
 
 
-def line_sample(colour: str, dashes: Any, width: float, arrow: bool = False) -> Callable[[Axes, float, float], None]:
-    def draw(axes: Axes, x: float, y: float) -> None:
-        axes.plot([x - 0.17, x + 0.17], [y, y], color=colour, linestyle=dashes, linewidth=width)
+def box_sample(face: str, edge: str, hatch: str = "") -> Sample:
+    def draw(pen: Pen, x: float, y: float) -> None:
+        pen.box(x - 0.13, y - 0.055, 0.26, 0.11, face, edge, 0.8, hatch=hatch)
+
+    return draw
+
+
+def line_sample(colour: str, dashes: Any, width: float, arrow: bool = False) -> Sample:
+    def draw(pen: Pen, x: float, y: float) -> None:
+        pen.line((x - 0.17, y), (x + 0.17, y), colour, width, dashes)
         if arrow:
-            axes.scatter([x + 0.15], [y], s=18, marker=">", color=colour, linewidths=0)
+            pen.markers([(x + 0.15, y)], ">", 18, colour, colour, 0, layer=1)
 
     return draw
 

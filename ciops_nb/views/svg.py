@@ -25,7 +25,10 @@ from ciops_nb.errors import BadParameter
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["THEMES", "Palette", "Theme", "css_variables", "palette", "shorten", "styled", "themed", "to_svg", "visible"]
+__all__ = [
+    "EM", "THEMES", "Palette", "Theme", "css_variables", "palette", "short", "shorten", "styled", "svg_element",
+    "themed", "to_svg", "visible", "width_of",
+]  # fmt: skip
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,6 +142,14 @@ def text_columns(text: str) -> float:
     )
 
 
+EM = 0.0086  # inches: width of a column of text at 1 pt in DejaVu Sans, with a little air
+
+
+def width_of(text: str, points: float) -> float:
+    """About how many inches wide *text* is."""
+    return text_columns(text) * points * EM
+
+
 # --- style ----------------------------------------------------------------------------------------------------------
 
 # DejaVu comes with matplotlib, so every machine measures alike; Verdana, drawn from the same design, is about as wide.
@@ -209,6 +220,12 @@ def to_svg(figure: Figure, title: str, *, description: str = "", prefix: str = "
     _strip(root)
     _rename_ids(root, prefix)
     width, height = (float(v) for v in root.attrib["viewBox"].split()[2:])
+    body = "".join(_written(child) for child in root)
+    return svg_element(body, width, height, title, description=description, prefix=prefix)
+
+
+def svg_element(body: str, width: float, height: float, title: str, *, description: str = "", prefix: str = "p") -> str:
+    """*body*, so many points wide and high, as one ``<svg>`` element that says what it shows."""
     labels = [(f"{prefix}-title", "title", title), (f"{prefix}-desc", "desc", description)]
     labels = [label for label in labels if label[2]]
     attributes = {
@@ -224,8 +241,12 @@ def to_svg(figure: Figure, title: str, *, description: str = "", prefix: str = "
     }
     head = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes.items())
     said = "".join(f'<{tag} id="{key}">{escape(visible(text))}</{tag}>' for key, tag, text in labels)
-    body = "".join(_written(child) for child in root)
     return f"<svg {head}>{said}{body}</svg>"
+
+
+def short(number: float) -> str:
+    """*number* without needless digits: a hundredth of a point is not seen."""
+    return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
 def themed(svg: str) -> str:
@@ -253,8 +274,8 @@ def _strip(element: ET.Element) -> None:
         element.set("href", element.attrib.pop(_XLINK))
     for name in _GEOMETRY:
         if name in element.attrib:
-            short = _NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), element.attrib[name])
-            element.set(name, " ".join(short.split()))
+            rounded = _NUMBER.sub(lambda m: short(float(m[0])), element.attrib[name])
+            element.set(name, " ".join(rounded.split()))
     for name, value in _declarations(_FAMILY.sub("", element.attrib.pop("style", ""))):
         element.set(name, value)
     if element.tag == "text" and element.get("transform", "").startswith(("rotate(-0 ", "rotate(0 ")):

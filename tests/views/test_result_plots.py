@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch
 
 import ciops_nb as ciops
 from ciops_nb.errors import BadParameter
-from ciops_nb.views import plots
+from ciops_nb.views import plots, topology_plots
 
 from . import result_sample as results
 from . import sample
@@ -269,7 +269,7 @@ def test_what_came_went_and_changed_is_said_in_words():
 
 
 def test_backwards_what_came_is_gone():
-    states = {code: state for code, (state, _) in plots._united(later(), sample.three_nodes())[1].items()}
+    states = {code: state for code, (state, _) in topology_plots._united(later(), sample.three_nodes())[1].items()}
 
     assert {"sys-erp": "new", "que-erp": "gone", "db-erp": "changed"} == states
 
@@ -277,7 +277,7 @@ def test_backwards_what_came_is_gone():
 def test_a_relation_of_another_type_between_the_same_items_is_added():
     graph = sample.three_nodes()
     sample.edge(graph, "app-erp-01", "db-erp", "USES")
-    both, states = plots._united(sample.three_nodes(), graph)
+    both, states = topology_plots._united(sample.three_nodes(), graph)
     found = sorted(data["relation_type"] for data in both.get_edge_data("app-erp-01", "db-erp").values())
 
     assert {} == states

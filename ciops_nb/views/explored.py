@@ -16,8 +16,8 @@ from ciops_nb.recipes.blast_radius import Blast, blast_of
 from ciops_nb.recipes.evidence import counted
 from ciops_nb.views.layout import impact_of, layered, layers
 from ciops_nb.views.marks import DASHES
-from ciops_nb.views.plots import relation_looks, type_looks
 from ciops_nb.views.svg import THEMES, visible
+from ciops_nb.views.topology_plots import relation_looks, type_looks
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -1,6 +1,7 @@
 """Pictures of how configuration items hang together: one graph, or what differs between two.
 
-Each is described once, for a pen of ``pens`` to draw. Where nodes stand is in ``layout``.
+Each is described once and drawn with a pen of ``pens``: as a Figure like all others, or straight as SVG, which needs no
+matplotlib. Where nodes stand is in ``layout``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from ciops_nb.views.layout import focus_of, impact_of, layered, layers, reached
 from ciops_nb.views.marks import DASHES
-from ciops_nb.views.pens import Drawing, Pen, Place
+from ciops_nb.views.pens import Drawing, Pen, Place, written
 from ciops_nb.views.sheet import EM, WIDTH, Legend, Nothing, marker_sample, on_sheet, width_of
 from ciops_nb.views.svg import Palette, palette, shorten, styled, text_columns, visible
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import networkx as nx
     from matplotlib.figure import Figure
 
-__all__ = ["EMPTY", "relation_looks", "topology", "topology_diff", "type_looks"]
+__all__ = ["EMPTY", "relation_looks", "topology", "topology_diff", "topology_svg", "type_looks"]
 
 EMPTY = {"topology": "No configuration items to draw."}
 
@@ -71,6 +72,30 @@ def topology(
         BadParameter: no such theme.
     """
     return on_sheet(_drawing(graph, focus, highlight, note, theme))
+
+
+def topology_svg(
+    graph: nx.MultiDiGraph[str],
+    title: str,
+    *,
+    focus: str | None = None,
+    highlight: Marked = None,
+    note: str = "",
+    theme: str = "light",
+    prefix: str = "p",
+) -> str:
+    """The picture of ``topology`` as ``to_svg`` would write it, without matplotlib, which takes long to load.
+
+    Args:
+        graph: As for ``topology``, like *focus*, *highlight*, *note* and *theme*.
+        title: What it shows, for those who hear it; becomes its ``<title>``.
+        prefix: Put before every id: must differ between two pictures of one page.
+
+    Raises:
+        ItemNotFound: *focus* is not in the graph.
+        BadParameter: no such theme.
+    """
+    return written(_drawing(graph, focus, highlight, note, theme), title, prefix=prefix)
 
 
 def _drawing(graph: nx.MultiDiGraph[str], focus: str | None, highlight: Marked, note: str, theme: str) -> Drawing:

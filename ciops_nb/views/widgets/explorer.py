@@ -31,10 +31,11 @@ from ciops_nb.registry import BoundTool
 from ciops_nb.session import Ops
 from ciops_nb.tools.moments import graph_moments
 from ciops_nb.tools.scope import codes_of
-from ciops_nb.views import explored, plots
+from ciops_nb.views import explored
 from ciops_nb.views.explored import Diff, Edge, Marks, Place, Shown
 from ciops_nb.views.layout import focus_of
 from ciops_nb.views.svg import palette, visible
+from ciops_nb.views.topology_plots import topology_svg
 from ciops_nb.views.widgets.twin import Twin, Twinned, asset, explained
 
 if TYPE_CHECKING:
@@ -832,7 +833,7 @@ def _twin_svg(scene: _Scene, marks: Marks | None, theme: str) -> str:
         note = f"Drawn are the nearest {len(drawn):,} of the {size:,} CIs on screen: {left:,} are not." if left else ""
         focus = scene.focus if scene.focus in drawn else None
         hurt = {code: word for code, word in said.items() if code in drawn}
-        svg = plots.to_svg(plots.topology(drawn, focus=focus, highlight=hurt, note=note, theme=theme), title)
+        svg = topology_svg(drawn, title, focus=focus, highlight=hurt, note=note, theme=theme)
         if len(svg.encode()) <= _BYTES:
             break
     return svg

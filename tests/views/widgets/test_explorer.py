@@ -465,3 +465,22 @@ def test_twins_and_rows_do_not_hang_on_the_hash_seed() -> None:
 
     assert made[0] == made[1]
     assert b"TopologyExplorer of sys-000" in made[0]
+
+
+SHOWN_FIRST = """
+import sys
+import ciops_nb as ciops
+from tests.views import sample
+explorer = ciops.TopologyExplorer(sample.estate(200), "sys-000", highlight=["app-000"])
+assert "<svg" in explorer._repr_mimebundle_()["image/svg+xml"]
+print(sorted(name for name in sys.modules if name.split(".")[0] == "matplotlib"))
+"""
+
+
+def test_an_explorer_is_shown_without_matplotlib_which_takes_long_to_load() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHOWN_FIRST], cwd=ROOT, capture_output=True, check=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+    assert "[]\n" == done.stdout

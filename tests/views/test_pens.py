@@ -219,6 +219,15 @@ def test_a_hatch_fills_its_box_and_stays_within(hatch, directions):
     assert {round(y) for _, y0, _, y1 in ends for y in (y0, y1)} <= set(range(round(top), round(bottom) + 1))
 
 
+def test_the_pen_itself_hides_nothing_and_escapes():
+    pen = SvgPen(2, 1, LIGHT)
+    pen.text(0.1, 0.5, HOSTILE, LIGHT.ink)
+    svg = pen.svg("x")
+
+    assert [SHOWN] == [text for text, *_ in writing(svg)]
+    assert not {"\u202e", "\x00"} & set(svg)
+
+
 def test_hostile_names_are_text_without_matplotlib():
     svg = topology_plots.topology_svg(hostile(), HOSTILE, highlight={"b": HOSTILE}, note=HOSTILE)
     root = ET.fromstring(svg)

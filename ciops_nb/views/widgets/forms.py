@@ -40,6 +40,7 @@ from ciops_nb.views.asked import (
     why,
 )
 from ciops_nb.views.svg import visible
+from ciops_nb.views.widgets.host import dark
 from ciops_nb.views.widgets.twin import explained
 
 __all__ = ["Form"]
@@ -49,7 +50,9 @@ _PAUSE = 0.12  # seconds without a key before anything is asked
 _OPEN = 5  # parameters that are all shown; of more, those after the fourth that are not needed fold away
 _QUICK = ("last_1h", "last_24h", "last_7d", "all")
 _UNSET = "(choose)"
-_STYLE = """<style>
+_STYLE = (
+    f"<style>{dark('.ciops-form .ciops-picker input', 'color-scheme: dark')}"
+    + """
 .ciops-form { container-type: inline-size; width: 100%; max-width: 46rem; overflow: visible }
 .ciops-form .widget-html, .ciops-form .widget-html-content { min-width: 0; height: auto; line-height: 1.35; margin: 0 }
 .ciops-form .jupyter-widgets { margin-left: 0; margin-right: 0; max-width: 100% }
@@ -71,8 +74,6 @@ _STYLE = """<style>
 .ciops-form .ciops-picker input { box-sizing: border-box; width: 100%; height: 28px; padding: 0 8px;
   font: 13px var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, #1b1f24); color-scheme: inherit;
   background: var(--jp-layout-color1, #fff); border: 1px solid var(--jp-border-color1, #bdbdbd) }
-[data-jp-theme-light="false"] .ciops-form .ciops-picker input, .theme-dark .ciops-form .ciops-picker input,
-.vscode-dark .ciops-form .ciops-picker input { color-scheme: dark }
 .ciops-form .ciops-under { margin-left: calc(8rem + 8px) }
 .ciops-form .ciops-field > .ciops-wide { flex: none; margin-top: 2px }
 .ciops-form .jupyter-widget-tagsinput { min-height: 28px; padding: 0; gap: 2px; overflow: visible }
@@ -99,6 +100,7 @@ _STYLE = """<style>
   .ciops-form .ciops-picker { flex: 0 1 13.5rem }
 }
 </style>"""
+)
 
 
 class Form(ipywidgets.VBox):  # type: ignore[misc]

@@ -10,10 +10,12 @@ import ipywidgets  # type: ignore[import-untyped,unused-ignore]
 
 from ciops_nb.views.svg import css_variables, visible
 
-__all__ = ["code_block", "html", "is_plain", "note", "panel", "quoted", "style_sheet", "table"]
+__all__ = ["code_block", "dark", "html", "is_plain", "note", "panel", "quoted", "style_sheet", "table"]
 
-# A theme is known by what JupyterLab and Voila (data-jp-theme-light), or VS Code (a class of the body), say of it.
-_DARK = ('[data-jp-theme-light="false"] .ciops-view', ".vscode-dark .ciops-view", ".vscode-high-contrast .ciops-view")
+# JupyterLab and Voila say by an attribute whether they are dark, VS Code by classes, where light high contrast has both
+# of its own. A page that says nothing is as the machine is set. What draws in JavaScript asks ``js/src/host.ts``.
+_DARK = ('[data-jp-theme-light="false"]', ".vscode-dark", ".vscode-high-contrast:not(.vscode-high-contrast-light)")
+_UNTOLD = ":root:not(:has([data-jp-theme-light], .vscode-light, .vscode-high-contrast-light))"
 _HOST = (
     "--surface: var(--jp-layout-color1, var(--vscode-editor-background, {surface})); "
     "--ink: var(--jp-content-font-color1, var(--vscode-editor-foreground, {ink}));"
@@ -37,19 +39,22 @@ _RULES = """
 """
 
 
+def dark(selector: str, declarations: str) -> str:
+    """Rules that give what fits *selector* these *declarations* where the page is dark."""
+    known = ", ".join(f"{page} {selector}" for page in _DARK)
+    untold = f"@media (prefers-color-scheme: dark) {{ {_UNTOLD} {selector} {{ {declarations} }} }}"
+    return f"{known} {{ {declarations} }} {untold}"
+
+
 def style_sheet() -> str:
     """What every view of ours needs once on its page."""
     from ciops_nb.views.svg import THEMES
 
-    light, dark = (
+    light, night = (
         f"{css_variables(theme)} {_HOST.format(surface=THEMES[theme].surface, ink=THEMES[theme].ink)}"
         for theme in ("light", "dark")
     )
-    beyond = ":root:not(:has([data-jp-theme-light])):not(:has(.vscode-light)) .ciops-view"
-    return (
-        f"<style>.ciops-view {{ {light} }} {', '.join(_DARK)} {{ {dark} }} "
-        f"@media (prefers-color-scheme: dark) {{ {beyond} {{ {dark} }} }}{_RULES}</style>"
-    )
+    return f"<style>.ciops-view {{ {light} }} {dark('.ciops-view', night)}{_RULES}</style>"
 
 
 def html(body: str = "", **layout: Any) -> ipywidgets.HTML:

@@ -11,6 +11,7 @@ from html import escape
 
 from ciops_nb.views.report import Table
 from ciops_nb.views.svg import css_variables, visible
+from ciops_nb.views.widgets.host import dark
 
 __all__ = ["Markup", "sheet", "text"]
 
@@ -134,8 +135,7 @@ def sheet() -> str:
     return f"""
 {named}
 .ciops-panel .ciops-picture {{ {css_variables("light")} }}
-[data-jp-theme-light="false"] .ciops-panel .ciops-picture, .theme-dark .ciops-panel .ciops-picture,
-.vscode-dark .ciops-panel .ciops-picture {{ {css_variables("dark")} }}
+{dark(".ciops-panel .ciops-picture", css_variables("dark"))}
 .ciops-panel .ciops-form {{ margin-left: 2px }}
 .ciops-panel .widget-html {{ min-width: 0; height: auto }}
 .ciops-panel .widget-html-content {{ min-width: 0; max-width: 100%; line-height: 1.45 }}

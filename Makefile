@@ -39,7 +39,7 @@ wheel: bundle
 	rm -rf .bench/wheel && mkdir -p .bench/wheel
 	$(BIN)/python -m build --wheel --no-isolation --outdir .bench/wheel .
 	$(BIN)/python -m pip install -q --no-deps --no-index --target .bench/wheel/site .bench/wheel/*.whl
-	cd .bench/wheel && PYTHONPATH=site ../../$(BIN)/python -c "import ciops_nb; assert 'site' in ciops_nb.__file__; ciops_nb.connect; from ciops_nb.views.widgets.twin import asset; assert all(map(asset, ('explorer.js', 'waterfall.js', 'THIRD_PARTY.txt'))); print('wheel', ciops_nb.__version__)"
+	cd .bench/wheel && PYTHONPATH=site ../../$(BIN)/python -c "import ciops_nb; assert 'site' in ciops_nb.__file__; ciops_nb.connect; from ciops_nb.views.widgets.twin import asset; assert all(map(asset, ('explorer.js', 'waterfall.js', 'report.js', 'THIRD_PARTY.txt'))); print('wheel', ciops_nb.__version__)"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'

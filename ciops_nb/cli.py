@@ -56,6 +56,9 @@ def run(
         typer.Option(metavar="NAME=VALUE", help="A parameter of the recipe; may be given several times."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this HTML file.")] = None,
+    explorer: Annotated[
+        bool, typer.Option("--explorer", help="Let readers of the report who allow scripts explore its graphs.")
+    ] = False,
     save: Annotated[Path | None, typer.Option(help="Save the run with all its answers to this .ciops file.")] = None,
 ) -> None:
     """Run a recipe and print what it found.
@@ -64,9 +67,11 @@ def run(
 
     The command ciops-nb tools lists the recipes with their parameters.
     """
+    if explorer and out is None:
+        _fail("--explorer", "is for the report: name its file with --out", 2)
     made = _triage(estate, tenant, recipe, dict(_param(text) for text in param or ()))
     saved = None if save is None else made.save(save)  # before it is printed: a run that failed raises there
-    _print_run(made, out)
+    _print_run(made, out, explorer=explorer)
     if saved is not None:
         _out.print(f"Saved: {escape(visible(str(saved)))}")
 
@@ -169,7 +174,7 @@ def _triage(estate: str, tenant: str | None, recipe: str, params: dict[str, Any]
         return ops.run.sync(recipe, **params)
 
 
-def _print_run(made: Run, out: Path | None) -> None:
+def _print_run(made: Run, out: Path | None, *, explorer: bool = False) -> None:
     _say(made.findings.headline.text, style="bold")
     for title, group in made.findings.groups():
         _out.print(f"\n{title}:", style="bold")
@@ -179,7 +184,7 @@ def _print_run(made: Run, out: Path | None) -> None:
     _say(_completeness(made))
     if out is not None:
         with _busy("writing the report"):
-            made.report(out)
+            made.report(out, explorer=explorer)
         _say(f"Report: {out}")
 
 

@@ -55,6 +55,14 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments, said, capsy
     assert said in told.err
 
 
+def test_a_report_can_have_the_explorer(tmp_path, capsys):
+    assert 2 == run(*TRIAGE, "--explorer")
+    assert "--explorer: is for the report: name its file with --out" in capsys.readouterr().err
+
+    assert 0 == run(*TRIAGE, "--out", str(tmp_path / "x.html"), "--explorer")
+    assert 3 == (tmp_path / "x.html").read_text("utf-8").count("<script")  # two graphs and what explores them
+
+
 def test_an_error_is_one_line_and_exit_code_1_with_no_line_before_it(capsys):
     assert 1 == run(*TRIAGE[:-3], "ci=app-erp-1", *TRIAGE[-2:])
 

@@ -238,14 +238,19 @@ class Run:
         if task is not None and not task.done():
             task.get_loop().call_soon_threadsafe(task.cancel)
 
-    def report(self, path: str | Path) -> Path:
+    def report(self, path: str | Path, *, explorer: bool = False) -> Path:
         """Write the report as one HTML file that reads without scripts and without a network.
+
+        Args:
+            path: The file. One that is there is replaced.
+            explorer: Put an explorer below each picture of a topology, for readers who allow scripts: half a megabyte
+                more, and some mail filters refuse scripts.
 
         Raises:
             BadParameter: the file cannot be written there.
         """
         # Views stand above recipes and import them; this one step goes up, and only when it is asked for.
-        written: Path = importlib.import_module("ciops_nb.views.report").write(self, Path(path))
+        written: Path = importlib.import_module("ciops_nb.views.report").write(self, Path(path), explorer=explorer)
         return written
 
     def save(self, path: str | Path) -> Path:

@@ -149,7 +149,7 @@ def _notes(saved: Run, again: Run) -> tuple[str, ...]:
 # ── a report ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def embedded(page: str, run: Any, rows: int) -> str:
+def embedded(page: str, run: Any, rows: int, explorer: bool) -> str:
     """*page*, the report of *run* with *rows* rows a table, with what is needed to run it again.
 
     What is no run of a session is left as it is.
@@ -159,6 +159,7 @@ def embedded(page: str, run: Any, rows: int) -> str:
     held = {
         **bundle.head(run),
         "rows": rows,
+        "explorer": explorer,
         "findings": [[name, _short(text)] for name, text in parts(run.findings)],
         "calls": [_call(entry) for entry in run.recorded],
     }
@@ -189,7 +190,8 @@ def _verify_report(place: str, data: bytes, estate: str | None, tenant: str | No
     held = _block(page, bad)
     saved = bundle.from_head(held, bad)
     try:
-        rows, told = int(held["rows"]), [(str(name), str(short)) for name, short in held["findings"]]
+        rows, explorer = int(held["rows"]), bool(held.get("explorer", False))
+        told = [(str(name), str(short)) for name, short in held["findings"]]
         then = [{name: call[name] for name in _TOLD} for call in held["calls"]]
     except (KeyError, TypeError, ValueError) as error:
         raise bad(f"is not what a report holds ({type(error).__name__}: {error})") from None
@@ -202,7 +204,7 @@ def _verify_report(place: str, data: bytes, estate: str | None, tenant: str | No
     if difference is None:
         difference = _said_otherwise(told, again)
     if difference is None and again.id == saved.id:
-        difference = _pages_differ(page, again, rows)
+        difference = _pages_differ(page, again, rows, explorer)
     return Verdict(again, f"run again on {estate}", difference, _notes(saved, again))
 
 
@@ -255,13 +257,13 @@ def _said_otherwise(told: list[tuple[str, str]], again: Run) -> str | None:
     return None if len(told) == len(now) else f"{len(told)} parts against {len(now)}"
 
 
-def _pages_differ(page: str, again: Run, rows: int) -> str | None:
+def _pages_differ(page: str, again: Run, rows: int, explorer: bool) -> str | None:
     """Whether the words on the page are those of the run: somebody may have changed them.
 
     Pictures are left out: they depend on the release of the library that drew them, and what they show is compared.
     """
     # Views stand above recipes and import them; this one step goes up, as that of Run.report.
-    fresh: str = importlib.import_module("ciops_nb.views.report").render(again, rows=rows)
+    fresh: str = importlib.import_module("ciops_nb.views.report").render(again, rows=rows, explorer=explorer)
     old, new = (_PICTURE.sub("", text).splitlines() for text in (page, fresh))
     for number, (a, b) in enumerate(zip_longest(old, new, fillvalue=""), start=1):
         if a != b:

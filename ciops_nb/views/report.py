@@ -69,21 +69,28 @@ class Run(Protocol):
     def ciops_version(self) -> str: ...
 
 
-def render(run: Run, *, rows: int = ROWS) -> str:
+def render(run: Run, *, rows: int = ROWS, explorer: bool = False) -> str:
     """The report of *run* as one HTML page.
 
     Args:
         run: A finished, failed or cancelled run.
         rows: How many rows of each table to show; a table that has more says so.
+        explorer: Put an explorer below each picture of a topology, for readers who allow scripts. It is half a
+            megabyte, whatever the number of pictures.
 
     Raises:
-        BadParameter: a section asks for a picture that its body cannot give, or *rows* is not a count.
+        BadParameter: a section asks for a picture that its body cannot give, *rows* is not a count, or this is a
+            checkout without the bundled explorer.
     """
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise BadParameter("rows", rows, "is not a count of rows", "Give a whole number of at least 1")
     calls = [Asked(number, record) for number, record in enumerate(run.calls, 1)]
-    cited, prose, css = Cited(calls), _Prose(run.findings), _css()
+    cited, prose = Cited(calls), _Prose(run.findings)
     parts = [part(number, section, rows, cited) for number, section in enumerate(in_context(run.findings), 1)]
+    if explorer:
+        parts = [replace(one, world=_world(one.section)) for one in parts]
+    explored = any(one.world for one in parts)
+    css, script = _css(explored), _script() if explored else ""
     page = _environment(cited, prose).get_template("report.html.j2")
     findings = run.findings
     text = page.render(
@@ -97,19 +104,22 @@ def render(run: Run, *, rows: int = ROWS) -> str:
         day=prose.day,
         css=css,
         css_hash=_source_hash(css),
+        script=script,
+        script_hash=_source_hash(script),
     )
     from ciops_nb.recipes.verify import embedded
 
-    return embedded(text, run, rows)
+    return embedded(text, run, rows, explorer)
 
 
-def write(run: Run, path: Path, *, rows: int = ROWS) -> Path:
+def write(run: Run, path: Path, *, rows: int = ROWS, explorer: bool = False) -> Path:
     """Write the report of *run* to *path*, whole or not at all.
 
     Args:
         run: A finished, failed or cancelled run.
         path: The file to write; its folder must exist. A file that is there is replaced.
         rows: How many rows of each table to show.
+        explorer: As for ``render``.
 
     Returns:
         *path*.
@@ -122,7 +132,7 @@ def write(run: Run, path: Path, *, rows: int = ROWS) -> Path:
         raise BadParameter("path", str(path), "its folder does not exist", f"Make the folder {path.parent} first")
     if path.is_dir():
         raise BadParameter("path", str(path), "is a folder", "Name a file, such as report.html")
-    text = render(run, rows=rows)
+    text = render(run, rows=rows, explorer=explorer)
     try:
         _replace(path, text.encode())
     except OSError as error:
@@ -411,6 +421,7 @@ class Part:
     tables: list[Table] = field(default_factory=list)
     folded: bool = False
     words: str = ""
+    world: str = ""  # of the explorer, as JSON
 
     @property
     def anchor(self) -> str:
@@ -565,6 +576,15 @@ def _account(section: Section) -> str:
     return f"{_counted(count, noun)} {how}; the table below lists them."
 
 
+def _world(section: Section) -> str:
+    """The graph of a section for its explorer; nothing where it has none."""
+    if not _is_graph(section.body) or not len(section.body):
+        return ""
+    from ciops_nb.views.inlined import world
+
+    return world(section.body, **{name: section.options.get(name) for name in ("focus", "highlight")})
+
+
 _NODE_COLUMNS = ("ci_code", "ci_name", "ci_type", "ci_subtype", "status", "criticality", "hops")
 
 
@@ -683,6 +703,7 @@ def _environment(cited: Cited, prose: _Prose) -> Environment:
     environment.globals["cited"] = cited
     environment.globals["prose"] = prose
     environment.globals["svg"] = Markup  # the pictures are ours and escaped where they are made
+    environment.globals["ours"] = Markup  # and so are the graphs for the explorer
     return environment
 
 
@@ -697,7 +718,16 @@ def _contents(findings: Findings, parts: Iterable[Part]) -> list[tuple[str, str]
     return [*contents, *((part.anchor, part.section.title) for part in parts), ("provenance", "Where this comes from")]
 
 
-def _css() -> Markup:
+def _script() -> Markup:
+    """What explores the graphs; it is ours, and holds no value of a run."""
+    from markupsafe import Markup
+
+    from ciops_nb.views.inlined import script
+
+    return Markup(script())  # noqa: S704
+
+
+def _css(explored: bool) -> Markup:
     """The style sheet with the colours of both themes; it is ours, and holds no value of a run."""
     from importlib.resources import files
 
@@ -706,7 +736,12 @@ def _css() -> Markup:
     text = files("ciops_nb.views").joinpath("templates/report.css").read_text("utf-8")
     # Links are blue text: the blue of Okabe and Ito has the contrast for it in both themes.
     light, dark = (f"{colours} --link: var(--blue);" for colours in (css_variables("light"), css_variables("dark")))
-    return Markup(text.replace("LIGHT", light).replace("DARK", dark))  # noqa: S704
+    text = text.replace("LIGHT", light).replace("DARK", dark)
+    if explored:
+        from ciops_nb.views.inlined import sheet
+
+        text += sheet()
+    return Markup(text)  # noqa: S704
 
 
 def _source_hash(text: str) -> str:

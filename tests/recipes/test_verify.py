@@ -221,6 +221,19 @@ def test_a_run_with_a_length_of_time_is_replayed(tmp_path: Path, name: str, leng
     assert verify(run.report(tmp_path / "x.html"), estate=str(DEMO)).same
 
 
+def test_a_report_with_the_explorer_is_the_same_and_a_script_of_others_is_told(tmp_path: Path) -> None:
+    with ciops.connect(DEMO) as ops:
+        path = ops.run.sync("triage", **PARAMS).report(tmp_path / "x.html", explorer=True)
+
+    assert verify(path, estate=str(DEMO)).same
+    text = path.read_text("utf-8")
+    assert 1 == text.count('<script type="module">')
+    path.write_text(text.replace('<script type="module">', '<script type="module">alert(1);'), "utf-8")
+    told = verify(path, estate=str(DEMO)).difference or ""
+    assert told.startswith("the page itself, line ")
+    assert "alert(1);" in told
+
+
 def test_a_recipe_that_asks_more_when_it_is_replayed_is_told_with_its_error(tmp_path: Path) -> None:
     with ciops.connect(DEMO) as ops:
         path = ops.run.sync(ciops.recipe(local_hour), since="2026-03-02T09:00", flip=True).save(tmp_path / "x.ciops")

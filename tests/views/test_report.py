@@ -497,6 +497,55 @@ def test_the_page_names_no_address_but_that_of_the_svg_format(text):
     assert [] == re.findall(r"url\((?!#)", text)
 
 
+# --- the explorer for those who allow scripts
+
+
+@pytest.fixture(scope="module")
+def explored() -> str:
+    return report.render(sample.triage(), explorer=True)
+
+
+def test_with_the_explorer_the_policy_allows_its_script_and_no_other(explored):
+    page = Page(explored)
+    policy = next(meta["content"] for meta in page.named("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+
+    (code,) = re.findall(r'<script type="module">(.*?)</script>', explored, re.DOTALL)
+    sheet, script = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (page.said("style")[0], code)
+    )
+    assert (
+        f"default-src 'none'; style-src 'sha256-{sheet}'; script-src 'sha256-{script}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'" == policy
+    )
+    assert ["module"] == [one["type"] for one in page.named("script") if one["type"] != "application/json"]
+
+
+def test_each_graph_is_told_to_its_explorer(explored):
+    page, run = Page(explored), sample.triage()
+    graphs = [section.body for section in run.findings.sections if isinstance(section.body, nx.Graph)]
+
+    told = [json.loads(text) for text in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', explored)]
+
+    assert [{*graph} for graph in graphs] == [{row["code"] for _, row in one["nodes"]} for one in told]
+    assert [one["data-explore"] for _, one in page.tags if "data-explore" in one] == [
+        one["id"] for one in page.named("script") if "id" in one
+    ]
+    assert all(one["alone"] for one in told)
+
+
+def test_with_the_explorer_it_is_the_same_page_and_the_same_bytes(text, explored):
+    assert explored == report.render(sample.triage(), explorer=True)
+    bare = re.sub(r"<script.*?</script>\n|<div class=\"explore\"[^>]*></div>\n|script-src '[^']*'; ", "", explored, flags=re.DOTALL)  # fmt: skip
+    sheets = re.compile(r"<style>.*?</style>|style-src '[^']*'", re.DOTALL)
+    assert sheets.sub("", text) == sheets.sub("", bare)
+
+
+def test_a_report_without_a_graph_needs_no_script():
+    run = with_sections(Section("Words", "Nothing more."))
+
+    assert report.render(run) == report.render(run, explorer=True)
+
+
 # --- bytes
 
 

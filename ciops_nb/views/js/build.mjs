@@ -1,4 +1,4 @@
-// Bundles each widget into one module of its own, and writes down whose code is in them.
+// Bundles each widget, and what a report has of them, into one module of its own, and writes down whose code is in them.
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ const widgets = ["explorer", "waterfall"];
 await rm(out, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: widgets.flatMap((name) => [`src/${name}.ts`, `src/${name}.css`]),
+  entryPoints: [...widgets.flatMap((name) => [`src/${name}.ts`, `src/${name}.css`]), "src/report.ts"],
   outdir: out,
   bundle: true,
   minify: true,
@@ -34,4 +34,8 @@ for (const name of [...parts].sort()) {
   const text = await readFile(join(folder, "LICENSE"), "utf8");
   told.push(`${name} ${version} (${license})\n\n${text.trim()}\n`);
 }
-await writeFile(join(out, "THIRD_PARTY.txt"), told.join(`\n${"-".repeat(80)}\n\n`));
+const licences = told.join(`\n${"-".repeat(80)}\n\n`);
+await writeFile(join(out, "THIRD_PARTY.txt"), licences);
+// A report leaves this place, and takes them along.
+const report = join(out, "report.js");
+await writeFile(report, `/*\n${licences}*/\n${await readFile(report, "utf8")}`);

@@ -9,18 +9,19 @@ const PAGE = 200; // rows of the list at a time
 const worlds = new WeakMap<object, World>();
 let views = 0;
 
-const KEYS: [string, string][] = [
+// The third says what takes Python to answer.
+const KEYS: [string, string, "asks"?][] = [
   ["arrow keys", "to the neighbour in that direction; with Shift to the nearest item there"],
-  ["Enter, e", "expand: show the neighbours that are hidden"],
-  ["c", "collapse: hide what came through the selected item"],
+  ["Enter, e", "expand: show the neighbours that are hidden", "asks"],
+  ["c", "collapse: hide what came through the selected item", "asks"],
   ["u, d", "what it needs (upstream), what it hurts (downstream)"],
-  ["i", "who is hurt if it fails"],
+  ["i", "who is hurt if it fails", "asks"],
   ["p", "the ways between the two selected last (Shift and click, or Shift and Space, select more)"],
   ["x", "clear what is marked"],
   ["/", "search; Enter goes to the next match"],
   ["l", "list or graph"],
-  ["t", "time"],
-  ["[, ]", "to the moment before, after"],
+  ["t", "time", "asks"],
+  ["[, ]", "to the moment before, after", "asks"],
   ["f, +, −", "fit, closer, farther (also Ctrl and the wheel)"],
   ["Esc", "select nothing"],
   ["?", "these keys"],
@@ -115,6 +116,10 @@ class View {
     this.canvas.end();
   }
 
+  private get alone(): boolean {
+    return this.world.rest.alone === true;
+  }
+
   private on(name: keyof Trait & string, act: () => void): void {
     this.model.on(`change:${name}` as any, act);
     this.endings.push(() => this.model.off(`change:${name}` as any, act));
@@ -136,13 +141,13 @@ class View {
     bar.append(group(this.search, this.matches));
     bar.append(
       group(
-        this.button("expand", "Expand", "Show the neighbours that are hidden (e)", () => this.ask("expand")),
-        this.button("collapse", "Collapse", "Hide what came through the selected item (c)", () => this.ask("collapse")),
+        ...this.asking("expand", "Expand", "Show the neighbours that are hidden (e)", () => this.ask("expand")),
+        ...this.asking("collapse", "Collapse", "Hide what came through the selected item (c)", () => this.ask("collapse")),
       ),
       group(
         this.button("upstream", "Needs", "Mark what the selected item needs: upstream (u)", () => this.mark("upstream"), true),
         this.button("downstream", "Hurts", "Mark what needs the selected item: downstream (d)", () => this.mark("downstream"), true),
-        this.button("impact", "Impact", "Mark who is hurt if the selected item fails; redundant groups are heeded (i)", () => this.mark("impact"), true),
+        ...this.asking("impact", "Impact", "Mark who is hurt if the selected item fails; redundant groups are heeded (i)", () => this.mark("impact"), true),
         this.button("path", "Path", "Mark the ways between the two items selected last (p)", () => this.mark("path"), true),
         this.button("clear", "Clear", "Clear what is marked (x)", () => this.mark("")),
       ),
@@ -154,7 +159,7 @@ class View {
         this.button("fit", "Fit", "Show all (f)", () => this.canvas.fit(true)),
         this.button("closer", "+", "Closer (+)", () => this.canvas.zoom(1.35)),
         this.button("farther", "−", "Farther (−)", () => this.canvas.zoom(1 / 1.35)),
-        this.button("tidy", "Tidy", "Lay out anew what is shown", () => this.model.send({ kind: "tidy" })),
+        ...this.asking("tidy", "Tidy", "Lay out anew what is shown", () => this.model.send({ kind: "tidy" })),
         this.button("help", "?", "Keys (?)", () => this.toggleKeys(), true),
       ),
     );
@@ -163,7 +168,7 @@ class View {
     this.buttons.help!.setAttribute("aria-label", "Keys");
     this.timeRow.hidden = this.keys.hidden = this.list.hidden = true;
     this.keys.id = `${this.id}-keys`;
-    this.keys.append(keysTable());
+    this.keys.append(keysTable(this.alone));
     this.alarm.setAttribute("role", "alert");
     this.status.setAttribute("role", "status");
     this.live.setAttribute("aria-live", "polite");
@@ -181,6 +186,11 @@ class View {
     this.legend.setAttribute("aria-label", "Legend");
     root.append(bar, this.keys, this.alarm, this.timeRow, this.stage, this.status, this.legend, this.live);
     root.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** A button that takes Python to answer; none where there is no Python. */
+  private asking(...given: Parameters<View["button"]>): HTMLButtonElement[] {
+    return this.alone ? [] : [this.button(...given)];
   }
 
   private button(name: string, text: string, title: string, act: () => void, toggles = false): HTMLButtonElement {
@@ -225,7 +235,7 @@ class View {
     this.status.append(element("span", "", about.filter(Boolean).join(" · ")));
     this.banner.textContent = marks?.title ?? "";
     this.banner.hidden = !marks;
-    for (const kind of ["upstream", "downstream", "impact", "path"]) this.buttons[kind]!.setAttribute("aria-pressed", String(marks?.kind === kind));
+    for (const kind of ["upstream", "downstream", "impact", "path"]) this.buttons[kind]?.setAttribute("aria-pressed", String(marks?.kind === kind));
     this.drawLegend(this.colours);
     this.drawTime();
     if (this.search.value) this.find();
@@ -301,11 +311,12 @@ class View {
     const selection = new Set(this.model.get("selection").map((code) => this.world.numbers.get(code) ?? -1));
     this.canvas.choose({ selected, selection, found: new Set(this.search.value ? this.found : []) });
     const none = selected === null;
-    for (const name of ["expand", "collapse", "upstream", "downstream", "impact"]) this.buttons[name]!.disabled = none;
-    this.buttons.expand!.disabled = none || !this.world.nodes.get(selected)?.hidden;
-    this.buttons.collapse!.disabled = none || !this.world.nodes.get(selected)?.opened;
-    this.buttons.path!.disabled = selection.size < 2;
-    this.buttons.clear!.disabled = !this.world.rest.marks;
+    const row = none ? undefined : this.world.nodes.get(selected);
+    const off = {
+      expand: !row?.hidden, collapse: !row?.opened, upstream: none, downstream: none, impact: none,
+      path: selection.size < 2, clear: !this.world.rest.marks,
+    };
+    for (const [name, is] of Object.entries(off)) if (this.buttons[name]) this.buttons[name].disabled = is;
     const words = none ? "Nothing selected" : spoken(this.world, selected);
     if (this.live.textContent !== words) this.live.textContent = words;
     if (!none) this.canvas.reveal(selected);
@@ -323,7 +334,7 @@ class View {
       const facts = [...kinds].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, count]): [string, string] => [name, String(count)]);
       this.side.replaceChildren(
         element("h3", "", told.name),
-        element("p", "ciops-x-hint", "Click an item, or walk with the arrow keys. Double click expands."),
+        element("p", "ciops-x-hint", `Click an item, or walk with the arrow keys.${this.alone ? "" : " Double click expands."}`),
         pairs([["shown", String(told.shown)], ["relations", String(this.world.edges.size)], ...facts]),
       );
       return;
@@ -335,7 +346,9 @@ class View {
     if (mark?.[2]) parts.push(element("p", mark[1] === "hurt" ? "ciops-x-hurt" : "ciops-x-hint", mark[2]));
     if (row.diff) parts.push(element("p", "ciops-x-hint", row.diff));
     parts.push(pairs([...facts, ...(this.world.details.get(row.code) ?? [])]));
-    if (row.hidden) {
+    if (row.hidden && this.alone) {
+      parts.push(element("p", "ciops-x-hint", `${row.hidden.toLocaleString("en")} more ${row.hidden === 1 ? "neighbour is" : "neighbours are"} not in this picture.`));
+    } else if (row.hidden) {
       const more = element("button", "ciops-x-button", `Expand: +${row.hidden} hidden`);
       more.type = "button";
       more.addEventListener("click", () => this.ask("expand", selected));
@@ -593,12 +606,13 @@ class View {
   // Asking
 
   private ask(kind: "expand" | "collapse", node: number | null = this.selected): void {
-    if (node === null) return;
+    if (node === null || this.alone) return;
     if (node !== this.selected) this.select(node);
     this.model.send({ kind, codes: [this.world.nodes.get(node)!.code] });
   }
 
   private mark(what: string): void {
+    if (what === "impact" && this.alone) return;
     const pressed = what !== "" && this.world.rest.marks?.kind === what;
     const codes = what === "path" ? this.model.get("selection").slice(-2) : this.selected === null ? [] : [this.model.get("selected")!];
     if (what !== "" && !pressed && codes.length < (what === "path" ? 2 : 1)) return;
@@ -702,9 +716,9 @@ function pairs(facts: [string, string][]): HTMLElement {
   return made;
 }
 
-function keysTable(): HTMLElement {
+function keysTable(alone: boolean): HTMLElement {
   const made = element("dl");
-  for (const [key, what] of KEYS) made.append(element("dt", "", key), element("dd", "", what));
+  for (const [key, what, asks] of KEYS) if (!(alone && asks)) made.append(element("dt", "", key), element("dd", "", what));
   return made;
 }
 
@@ -719,7 +733,7 @@ export default {
     const world = worldOf(model);
     return () => world.end();
   },
-  render({ model, el }: RenderProps<Trait>) {
+  render({ model, el }: Pick<RenderProps<Trait>, "model" | "el">) {
     const view = new View(model, worldOf(model), el, `ciops-x-${(views += 1)}`);
     return () => view.end();
   },

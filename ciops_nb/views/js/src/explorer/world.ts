@@ -62,10 +62,11 @@ interface Rest {
   look: Look;
   told: Told;
   time: { at: string; since: string; zone: string } | null;
-  asks: boolean;
+  asks: boolean; // a session, for what lies beyond
+  alone?: boolean; // no Python answers
 }
 
-interface Whole extends Rest {
+export interface Whole extends Rest {
   version: number;
   nodes: [number, NodeRow][];
   edges: [number, EdgeRow][];

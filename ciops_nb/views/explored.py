@@ -1,13 +1,13 @@
 """What an explorer shows of a graph: which nodes, where, with what hidden behind them, and what is laid over them.
 
-Plain functions from graphs to rows; the widget beside it holds the state and sends the rows.
+Plain functions from graphs to rows. ``scenes`` keeps what they give from click to click.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from statistics import median_low
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Diff", "Edge", "Marks", "Place", "Shown", "along", "around", "blast", "by_type", "changes", "collapsed", "diff",
-    "edge_rows", "expanded", "frontier_of", "hidden", "hops_from", "hurt_marks", "look", "merged", "node_rows",
-    "opened", "path_marks", "placed", "settled", "steps_of",
+    "diff_text", "edge_rows", "expanded", "frontier_of", "hidden", "hops_from", "hurt_marks", "look", "merged",
+    "node_rows", "opened", "path_marks", "placed", "settled", "steps_of",
 ]  # fmt: skip
 
 Edge: TypeAlias = tuple[str, str, str]
@@ -258,6 +258,19 @@ def diff(before: nx.MultiDiGraph[str], after: nx.MultiDiGraph[str]) -> Diff:
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
     names = sorted({*before, *after} - {*_NOT_COMPARED})
     return tuple(name for name in names if before.get(name) != after.get(name))
+
+
+def diff_text(compared: Diff | None) -> str:
+    """How much came, went and changed, in words; nothing where nothing is compared."""
+    if compared is None:
+        return ""
+    cis = (compared.added, compared.removed, compared.changed)
+    relations = (compared.edges_added, compared.edges_removed, compared.edges_changed)
+    return f"CIs: {_came_and_went(*cis)}; relations: {_came_and_went(*relations)}"
+
+
+def _came_and_went(added: Sized, removed: Sized, changed: Sized) -> str:
+    return f"{len(added):,} added, {len(removed):,} removed, {len(changed):,} changed"
 
 
 def merged(before: nx.MultiDiGraph[str], after: nx.MultiDiGraph[str]) -> nx.MultiDiGraph[str]:

@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ciops_nb.views.widgets.explorer import TopologyExplorer
+from ciops_nb.views.origins import GraphAtHand
+from ciops_nb.views.scene_rows import numbering, parts_of, whole
+from ciops_nb.views.scenes import marks_at_first
 from ciops_nb.views.widgets.twin import asset
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ def world(
     Raises:
         ItemNotFound: *focus* is not in the graph.
     """
-    told = TopologyExplorer(graph, focus, highlight=highlight, max_visible=_MOST)._whole()
+    scene = GraphAtHand(graph, focus, _MOST).opened()
+    told = whole(parts_of(scene, marks_at_first(scene, highlight), numbering()))
     text = json.dumps({**told, "alone": True}, allow_nan=False)
     return text.replace("<", "\\u003c")  # so that nothing in it ends the element
 

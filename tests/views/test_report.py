@@ -546,6 +546,21 @@ def test_a_report_without_a_graph_needs_no_script():
     assert report.render(run) == report.render(run, explorer=True)
 
 
+def test_an_explorer_in_a_report_needs_no_widgets():
+    script = (
+        "import sys; from tests.views import sample; from ciops_nb.views import report;"
+        "assert 'data-explore' in report.render(sample.triage(), explorer=True);"
+        "print([name for name in ('anywidget', 'ipywidgets', 'traitlets') if name in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+
+    assert "[]\n" == done.stdout
+
+
 # --- bytes
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import ciops_nb as ciops
 from ciops_nb.errors import BadParameter, ItemNotFound
-from ciops_nb.views.widgets import explorer as module
+from ciops_nb.views import origins
 
 from .. import sample
 
@@ -286,7 +286,7 @@ def test_the_first_of_two_clicks_is_dropped_when_the_second_comes_before_its_ans
 ) -> None:
     explorer = ciops.TopologyExplorer(ops, "app-erp-01")
     wire, first, gate = Wire(explorer), codes(explorer), threading.Event()
-    asked = module._Asked.grown
+    asked = origins.SessionAsked.grown
     begun = threading.Event()
 
     async def slow(self: Any, scene: Any, code: str) -> Any:
@@ -295,7 +295,7 @@ def test_the_first_of_two_clicks_is_dropped_when_the_second_comes_before_its_ans
             await ciops.sync.in_thread(gate.wait, 10)
         return await asked(self, scene, code)
 
-    monkeypatch.setattr(module._Asked, "grown", slow)
+    monkeypatch.setattr(origins.SessionAsked, "grown", slow)
     wire.say("expand", codes=["sys-erp"])
     assert begun.wait(10)
     wire.say("expand", codes=["db-erp-01"])
@@ -394,7 +394,7 @@ def test_details_come_with_the_selection(ops: Any) -> None:
 
 
 def test_an_answer_that_is_cut_says_so(ops: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ASKED", 30)
+    monkeypatch.setattr(origins, "_ASKED", 30)
 
     explorer = ciops.TopologyExplorer(ops, "app-erp-01", view="path", depth=4, max_visible=20)
 

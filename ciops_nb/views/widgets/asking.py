@@ -28,10 +28,17 @@ class Newest:
         name: What the work is called in tasks.
         lock: Held while an answer or an error is shown.
         failed: Shows an error.
+        ended: Called in some thread when a request is no longer going: answered, failed or let go of.
     """
 
-    def __init__(self, name: str, lock: threading.RLock, failed: Callable[[Exception], None]) -> None:
-        self._name, self._lock, self._failed = name, lock, failed
+    def __init__(
+        self,
+        name: str,
+        lock: threading.RLock,
+        failed: Callable[[Exception], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._name, self._lock, self._failed, self._ended = name, lock, failed, ended
         self._number, self._closed = 0, False
         self._going: Future[None] | None = None
 
@@ -41,9 +48,24 @@ class Newest:
             if self._closed:
                 return
             self._number += 1
-            if self._going is not None:
-                self._going.cancel()
+            before = self._going
             self._going = sync.start(functools.partial(self._do, self._number, make, show), name=self._name)
+            self._going.add_done_callback(lambda _: self._ended())
+            if before is not None:
+                before.cancel()
+
+    def drop(self) -> None:
+        """Let go of what was asked: it is shown no more."""
+        with self._lock:
+            self._number += 1
+            going = self._going
+        if going is not None:
+            going.cancel()
+
+    @property
+    def is_going(self) -> bool:
+        """Whether something was asked that is neither answered nor let go of."""
+        return self._going is not None and not self._going.done()
 
     async def _do(self, number: int, make: Callable[[], Coroutine[Any, Any, R]], show: Callable[[R], None]) -> None:
         try:

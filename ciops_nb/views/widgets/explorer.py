@@ -7,11 +7,9 @@ edges are in the widget's state once, for views that open later; after that only
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import anywidget
 import networkx as nx
@@ -29,12 +27,12 @@ from ciops_nb.views.origins import SessionAsked, origin_of
 from ciops_nb.views.scene_twin import twin_svg, twin_text
 from ciops_nb.views.scenes import MOST, Scene, marks_at_first
 from ciops_nb.views.svg import palette
+from ciops_nb.views.widgets.asking import Newest
 from ciops_nb.views.widgets.twin import Twin, Twinned, asset, explained
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
 __all__ = ["TopologyExplorer"]
+
+R = TypeVar("R")
 
 _WAYS = {"upstream", "downstream", "impact", "path", ""}
 
@@ -92,8 +90,11 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
         if theme is not None:
             palette(theme)
         self._lock = threading.RLock()
-        self._turns: dict[str, int] = {}
-        self._running: dict[str, Future[Any]] = {}
+        self._moving, self._marking, self._timing = (
+            Newest(f"TopologyExplorer {what}", self._lock, self._failed, self._tell_busy)
+            for what in ("scene", "marks", "moments")
+        )
+        self._describing = Newest("TopologyExplorer details", self._lock, self._failed)
         self._numbers = scene_rows.numbering()
         self._version = 0
         self._marks: Marks | None
@@ -122,15 +123,15 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
 
     def expand(self, code: str) -> None:
         """Show the neighbours of *code* that are hidden. Comes back at once, like a click."""
-        self._begin("scene", lambda: self._origin.grown(self._known(code), code))
+        self._ask(self._moving, lambda: self._origin.grown(self._known(code), code), self._show)
 
     def collapse(self, code: str) -> None:
         """Hide what came on screen through *code*."""
-        self._begin("scene", lambda: sync.in_thread(self._known(code).collapsed, code))
+        self._ask(self._moving, lambda: sync.in_thread(self._known(code).collapsed, code), self._show)
 
     def tidy(self) -> None:
         """Lay out anew what is on screen."""
-        self._begin("scene", lambda: sync.in_thread(self._scene.tidied))
+        self._ask(self._moving, lambda: sync.in_thread(self._scene.tidied), self._show)
 
     def mark(self, what: str, *codes: str) -> None:
         """Lay over it what lies ``upstream`` or ``downstream`` of a code, the ``impact`` of its failure, or a ``path``.
@@ -140,14 +141,18 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
         if what not in _WAYS:
             raise BadParameter("mark", what, "is no overlay", "Choose upstream, downstream, impact or path")
         if what == "path":
-            self._begin("scene", lambda: self._origin.way(self._scene, *_two(codes)))
+            self._ask(self._moving, lambda: self._origin.way(self._scene, *_two(codes)), lambda made: self._take(*made))
         elif what:
             code = codes[0] if codes else self.selected
             if code is None:
                 raise BadParameter("mark", what, "of which item?", "Select one")
-            self._begin("marks", lambda: self._origin.marks(self._known(code), what, code))
+            self._ask(
+                self._marking,
+                lambda: self._origin.marks(self._known(code), what, code),
+                lambda marks: self._take(self._scene, marks),
+            )
         else:
-            self._overtake("marks")
+            self._marking.drop()
             self._take(self._scene, None)
 
     def _known(self, code: str) -> Scene:
@@ -170,7 +175,11 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
         elif kind == "mark":
             self.mark(str(content.get("what") or ""), *codes)
         elif kind == "moments":
-            self._begin("moments", self._moments)
+            self._ask(
+                self._timing,
+                lambda: self._origin.moments(self._scene),
+                lambda moments: self.send({"kind": "moments", "moments": moments}),
+            )
         elif kind == "whole":
             with self._lock:
                 self.send({"kind": "whole", "world": self._whole()})
@@ -202,10 +211,13 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
         if self._quiet or code is None:
             return
         if code not in self._scene.shown:
-            self._begin("scene", lambda: sync.in_thread(self._scene.revealing, [code], code))
+            self._ask(self._moving, lambda: sync.in_thread(self._scene.revealing, [code], code), self._show)
         origin = self._origin
         if isinstance(origin, SessionAsked):
-            self._begin("details", lambda: self._details(origin, code), quietly=True)
+            self._describing.ask(
+                lambda: origin.details(self._scene, code),
+                lambda fields: self.send({"kind": "details", "code": code, "fields": fields}),
+            )
 
     @traitlets.observe("as_of", "compare_to")
     def _on_moment(self, change: Any) -> None:
@@ -217,7 +229,7 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
             if change["name"] == "compare_to":
                 self._other = None
             before = since if self._other is None else self._other
-            self._begin("scene", lambda: self._origin.scene(at, before, self._scene.asked, self._scene))
+            self._ask(self._moving, lambda: self._origin.scene(at, before, self._scene.asked, self._scene), self._show)
 
         self._guard(go)
 
@@ -233,12 +245,6 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
             other,
         )
 
-    async def _moments(self) -> dict[str, Any]:
-        return {"kind": "moments", "moments": await self._origin.moments(self._scene)}
-
-    async def _details(self, origin: SessionAsked, code: str) -> dict[str, Any]:
-        return {"kind": "details", "code": code, "fields": await origin.details(self._scene, code)}
-
     # Work on the home loop
 
     def _guard(self, act: Callable[[], object]) -> None:
@@ -247,60 +253,22 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
         except Exception as error:  # noqa: BLE001  shown where the click was
             self.error = explained(error)
 
-    def _overtake(self, channel: str) -> int:
-        """What is on its way there is not wanted any more."""
-        with self._lock:
-            self._turns[channel] = turn = self._turns.get(channel, 0) + 1
-            running = self._running.pop(channel, None)
-        if running is not None:
-            running.cancel()
-        return turn
+    def _ask(self, work: Newest, make: Callable[[], Coroutine[Any, Any, R]], show: Callable[[R], None]) -> None:
+        self.error = ""
+        work.ask(make, show)
+        if work is self._moving:
+            self._marking.drop()  # they are of what is on screen now
+        self._tell_busy()
 
-    def _begin(self, channel: str, make: Callable[[], Awaitable[Any]], *, quietly: bool = False) -> None:
-        """Ask at home; the answer counts unless something newer was asked for on *channel*."""
-        turn = self._overtake(channel)
-        if channel == "scene":
-            self._overtake("marks")
+    def _tell_busy(self) -> None:
+        # Without the lock, as the home loop comes here, on which those may wait who hold it. Threads may thus meet:
+        # whoever sets it looks again, so that the last is right.
+        while self.busy != (busy := any(work.is_going for work in (self._moving, self._marking, self._timing))):
+            self.busy = busy
 
-        async def work() -> None:
-            answer = await make()
-            await sync.in_thread(self._answered, channel, turn, answer)
-
-        started: Callable[[], Coroutine[Any, Any, None]] = work
-        future = sync.start(started, name=f"explorer {channel}")
-        with self._lock:
-            if self._turns[channel] == turn:
-                self._running[channel] = future
-        if not quietly:
-            self.busy, self.error = True, ""
-        future.add_done_callback(functools.partial(self._ended, channel, turn))
-
-    def _answered(self, channel: str, turn: int, answer: Any) -> None:
-        with self._lock:
-            if self._turns[channel] != turn:
-                return
-            if isinstance(answer, dict):
-                self.send(answer)
-            elif isinstance(answer, Marks):
-                self._take(self._scene, answer)
-            elif isinstance(answer, tuple):
-                self._take(*answer)
-            else:
-                moved = answer.at != self._scene.at or answer.compared != self._scene.compared
-                self._take(answer, None if moved else self._marks)
-
-    def _ended(self, channel: str, turn: int, future: Future[Any]) -> None:
-        with self._lock:
-            current = self._turns[channel] == turn
-            if current:
-                self._running.pop(channel, None)
-            idle = not self._running.keys() - {"details"}
-        error = None if future.cancelled() else future.exception()
-        if current and error is not None:
-            self.error = explained(error)
-            self._back()
-        if idle:
-            self.busy = False
+    def _failed(self, error: Exception) -> None:
+        self.error = explained(error)
+        self._back()
 
     def _back(self) -> None:
         """The moments are those that are shown, whatever was asked for."""
@@ -309,6 +277,10 @@ class TopologyExplorer(Twinned, anywidget.AnyWidget):  # type: ignore[misc]  # T
             self.as_of, self.compare_to = self._scene.at, self._scene.since
         finally:
             self._quiet = False
+
+    def _show(self, scene: Scene) -> None:
+        moved = scene.at != self._scene.at or scene.compared != self._scene.compared
+        self._take(scene, None if moved else self._marks)
 
     def _take(self, scene: Scene, marks: Marks | None) -> None:
         """Show *scene*, and tell the page what is new in it."""

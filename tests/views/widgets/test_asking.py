@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -49,6 +50,43 @@ def test_the_newest_request_is_shown_and_those_before_are_cancelled() -> None:
     sync.run(work.idle(), timeout=SOON)
 
     assert ([2], [], ["cancelled"]) == (shown.values, shown.errors, ended)
+
+
+def test_what_is_dropped_is_not_shown_even_if_it_comes() -> None:
+    shown, told, begun, done = Shown(), [], threading.Event(), threading.Event()
+    work = Newest("test", threading.RLock(), shown.fail, lambda: told.append(work.is_going))
+
+    async def stubborn() -> int:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        done.set()
+        return 1
+
+    work.ask(stubborn, shown.show)
+    assert begun.wait(SOON)
+    assert work.is_going
+    work.drop()
+    assert done.wait(SOON)
+    sync.run(sync.in_thread(lambda: None))
+
+    assert ([], [], [False]) == (shown.values, shown.errors, told)
+
+
+def test_who_waits_for_the_end_is_told_of_each_while_a_newer_one_is_going() -> None:
+    shown, told = Shown(), []
+    work = Newest("test", threading.RLock(), shown.fail, lambda: told.append(work.is_going))
+
+    async def answer() -> int:
+        return 1
+
+    work.ask(lambda: asyncio.sleep(3600), shown.show)
+    work.ask(lambda: asyncio.sleep(3600), shown.show)
+    assert [True] == told
+    work.ask(answer, shown.show)
+    sync.run(work.idle(), timeout=SOON)
+
+    assert ([1], [True, True, False]) == (shown.values, told)
 
 
 def test_many_threads_ask_and_one_answer_is_the_last() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -307,16 +309,27 @@ def test_the_first_of_two_clicks_is_dropped_when_the_second_comes_before_its_ans
     assert "" == explorer.error
 
 
-def test_an_answer_that_comes_too_late_changes_nothing(ops: Any) -> None:
+def test_marks_that_are_cleared_before_they_come_do_not_come(ops: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     explorer = ciops.TopologyExplorer(ops, "app-erp-01")
-    wire = Wire(explorer)
-    wire.say("expand", codes=["sys-erp"])
+    wire, gate, begun, told = Wire(explorer), threading.Event(), threading.Event(), []
+    asked = origins.SessionAsked.marks
+
+    async def slow(self: Any, scene: Any, what: str, code: str) -> Any:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ciops.sync.in_thread(gate.wait, 10)
+        return await asked(self, scene, what, code)
+
+    monkeypatch.setattr(origins.SessionAsked, "marks", slow)
+    explorer.observe(lambda change: told.append(change["new"]), "busy")
+    wire.say("mark", what="upstream", codes=["app-erp-01"])
+    assert begun.wait(10)
+    wire.say("mark")
+    gate.set()
     wire.settled()
-    before = codes(explorer)
+    ciops.sync.run(ciops.sync.in_thread(lambda: None))
 
-    explorer._answered("scene", explorer._turns["scene"] - 1, explorer._scene.showing({"app-erp-01": None}))
-
-    assert before == codes(explorer)
+    assert (None, "", [True, False]) == (world(explorer)["marks"], explorer.error, told)
 
 
 def test_impact_heeds_redundancy_as_the_recipe_does(ops: Any) -> None:

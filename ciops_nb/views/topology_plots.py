@@ -26,6 +26,7 @@ __all__ = ["EMPTY", "relation_looks", "topology", "topology_diff", "topology_svg
 EMPTY = {"topology": "No configuration items to draw."}
 
 Marked: TypeAlias = Mapping[str, str] | Iterable[str] | None
+Box: TypeAlias = tuple[float, float, float, float]
 
 # --- one topology ---------------------------------------------------------------------------------------------------
 
@@ -394,52 +395,57 @@ class _Topology:
             self.pen.markers(places, shape, size, colour, self.colours.ink, line)
 
     def _name_dots(self) -> None:
-        """Name as many as find room, the focus and the hurt first, then the critical and the well connected."""
-        named = 0
-        taken = [(x - self.half[0], y - self.half[1], x + self.half[0], y + self.half[1]) for x, y in self.at.values()]
-        boxes = np.array(taken)
+        """Name as many as find room, the focus and the hurt first, then the critical and the well connected.
+
+        Names of the first two may lie on dots, but no name lies on another.
+        """
+        half, tall = self.half
+        dots = np.array([(x - half, y - tall, x + half, y + tall) for x, y in self.at.values()])
+        names: list[Box] = []
         for code in sorted(self.codes, key=self._importance)[:120]:
             key = code == self.focus or code in self.hurt
             text = (f"{self._sign(code)} " if code in self.hurt else "") + shorten(visible(code), 24)
             if code in self.hidden:
                 text += f" +{self.hidden[code]}"
             points = 7.5 if key else 6.5
-            place = self._free(self.at[code], width_of(text, points) + 0.03, points / 72 * 1.25, boxes, key)
+            size = (width_of(text, points) + 0.03, points / 72 * 1.25)
+            taken = np.array(names).reshape(-1, 4)
+            place = self._free(self.at[code], size, np.vstack([dots, taken]), key)
+            if place is None and key:
+                place = self._free(self.at[code], size, taken, key)
             if place is None:
                 continue
-            named += 1
+            names.append(place)
             x0, y0, x1, y1 = place
-            boxes = np.vstack([boxes, [place]])
             tone = self._word_tone() if code in self.hurt else self.colours.ink
             self.pen.text(
                 (x0 + x1) / 2, (y0 + y1) / 2, text, tone, points, anchor="center", bold=key,
                 backing=self.colours.surface, layer=8,
             )  # fmt: skip
-        self.legend.notes[-1] = f"{named} of {len(self.codes)} items are named: the most important that found room."
+        told = f"{len(names)} of {len(self.codes)} items are named"
+        self.legend.notes[-1] = f"{told}: the most important that found room."
 
     def _importance(self, code: str) -> tuple[Any, ...]:
         rank = self.graph.nodes[code].get("criticality")
         return code != self.focus, code not in self.hurt, -(rank or 0), -self.graph.degree(code), code
 
-    def _free(
-        self, at: Place, wide: float, high: float, boxes: Any, must: bool
-    ) -> tuple[float, float, float, float] | None:
-        x, y = at
-        gap = self.half[0] + (0.07 if must else 0.02)
+    def _free(self, at: Place, size: tuple[float, float], taken: Any, key: bool) -> Box | None:
+        """Room beside a dot where nothing of *taken* is."""
+        (x, y), (wide, high) = at, size
+        gap = self.half[0] + (0.07 if key else 0.02)
         corners = (
             (x + gap, y - high / 2),
             (x - gap - wide, y - high / 2),
             (x - wide / 2, y + gap),
             (x - wide / 2, y - gap - high),
         )
-        inside = [c for c in corners if c[0] > 0.05 and c[0] + wide < self.width - 0.05]
-        for left, low in inside:
-            hit = (boxes[:, 0] < left + wide) & (boxes[:, 2] > left) & (boxes[:, 1] < low + high) & (boxes[:, 3] > low)
+        for left, low in corners:
+            if left <= 0.05 or left + wide >= self.width - 0.05:
+                continue
+            hit = (taken[:, 0] < left + wide) & (taken[:, 2] > left) & (taken[:, 1] < low + high) & (taken[:, 3] > low)
             if not hit.any():
                 return left, low, left + wide, low + high
-        if not must or not inside:
-            return None
-        return inside[0][0], inside[0][1], inside[0][0] + wide, inside[0][1] + high
+        return None
 
 
 def _kind_text(data: Mapping[str, Any]) -> str:

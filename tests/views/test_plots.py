@@ -107,8 +107,15 @@ def test_of_three_hundred_items_the_picture_says_how_many_it_names():
     assert 30 < len(named) < 300
 
 
-def test_labels_of_dots_do_not_lie_on_each_other():
-    figure = plots.topology(sample.around(300, "app-000"))
+def most_of_it_changed():
+    before, after = sample.estate(300), sample.estate(300)
+    nx.set_node_attributes(after, dict.fromkeys(sorted(after)[::2] + sorted(after)[::3], "retired"), "status")
+    return plots.topology_diff(before, after)
+
+
+@pytest.mark.parametrize("draw", [lambda: plots.topology(sample.around(300, "app-000")), most_of_it_changed])
+def test_labels_of_dots_do_not_lie_on_each_other(draw):
+    figure = draw()
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.canvas.draw()
     named = [text for text in figure.axes[0].texts if text.get_bbox_patch()]

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 import ciops_nb as ciops
 from ciops_nb.recipes.findings import Findings, Section, Statement
 from ciops_nb.views import explored, report
+from tests.browser.chromium import wait_until
 from tests.views import sample
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def explore(visits: Callable[..., Any], tmp_path: Path) -> Callable[..., Page]:
         page: Page = visits(offline=True, color_scheme="dark").page()
         page.goto((tmp_path / "report.html").as_uri())
         page.get_by_role("button", name="Explore this graph").first.click()
-        page.wait_for_function("document.querySelector('.ciops-x-bed')?._cyreg?.cy.nodes().nonempty()")
+        # Asked from here: what the page itself asks again and again, its policy forbids.
+        drawn = "document.querySelector('.ciops-x-bed')?._cyreg?.cy.nodes().nonempty()"
+        wait_until(lambda: page.evaluate(drawn), why="the explorer drew nothing")
         return page
 
     return opened

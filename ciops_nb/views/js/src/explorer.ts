@@ -93,7 +93,6 @@ class View {
       seen: () => this.recolour(), // a host may put it into its page only now
     });
     this.recolour();
-    this.canvas.begin();
     this.endings.push(
       world.onChange((change) => {
         this.canvas.change(change);
@@ -156,7 +155,7 @@ class View {
         ...(this.world.rest.time ? [this.button("time", "Time", "How it was at another moment (t)", () => this.toggleTime(), true)] : []),
       ),
       group(
-        this.button("fit", "Fit", "Show all (f)", () => this.canvas.fit(true)),
+        this.button("fit", "Fit", "Show all (f)", () => this.canvas.fit()),
         this.button("closer", "+", "Closer (+)", () => this.canvas.zoom(1.35)),
         this.button("farther", "−", "Farther (−)", () => this.canvas.zoom(1 / 1.35)),
         ...this.asking("tidy", "Tidy", "Lay out anew what is shown", () => this.model.send({ kind: "tidy" })),
@@ -651,7 +650,7 @@ class View {
       i: () => this.mark("impact"),
       p: () => this.mark("path"),
       x: () => this.mark(""),
-      f: () => this.canvas.fit(true),
+      f: () => this.canvas.fit(),
       l: () => this.toggleList(),
       t: () => this.toggleTime(),
       "[": () => this.step(-1),

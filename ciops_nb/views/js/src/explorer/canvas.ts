@@ -39,7 +39,7 @@ export class Canvas {
   private names: Box[] = [];
   private awaited = 0;
   private readonly watch: ResizeObserver;
-  private fitted = false;
+  private begun = false;
   private column = COLUMN.usual;
   private readonly kinds = new Map<string, number>(); // types by number: a selector must not hold a text of others
 
@@ -86,9 +86,10 @@ export class Canvas {
     this.cy.destroy();
   }
 
-  /** Everything anew. */
-  begin(): void {
+  /** All of it, once there is room: only then is known how far apart columns stand, and in which colours. */
+  private begin(): void {
     const { nodes, edges } = this.world;
+    this.begun = true;
     this.column = this.widened();
     this.cy.batch(() => {
       this.cy.add([...nodes].map(([key, row]) => this.node(key, row)));
@@ -96,10 +97,12 @@ export class Canvas {
       this.mark();
     });
     this.sort();
+    this.show(false);
   }
 
   /** What was told changed; what stays on screen goes to its place, and the eye is led to what is new. */
   change(change: Change): void {
+    if (!this.begun) return;
     const fresh = change.nodes.put.filter(([key]) => this.cy.$id(`n${key}`).empty());
     const lead = fresh.some(([, row]) => !this.isInView(this.at(row)));
     if (lead) this.column = this.widened(); // before anything is placed
@@ -141,10 +144,10 @@ export class Canvas {
   }
 
   /** All of it, in columns as far apart as the frame has room for. */
-  fit(animated = false): void {
+  fit(): void {
     this.column = this.widened();
     this.settle();
-    this.show(animated);
+    this.show(true);
   }
 
   private show(animated: boolean): void {
@@ -236,10 +239,9 @@ export class Canvas {
 
   private resized(seen: () => void): void {
     this.cy.resize();
-    if (!this.fitted && this.place.clientWidth && this.place.clientHeight) {
-      this.fitted = true;
+    if (!this.begun && this.place.clientWidth && this.place.clientHeight) {
       seen();
-      this.fit();
+      this.begin();
     }
     this.drawSoon();
   }
@@ -382,7 +384,7 @@ export class Canvas {
       this.over.height = Math.round(h * scale);
     }
     const pen = this.over.getContext("2d");
-    if (!pen) return;
+    if (!pen || !this.begun) return;
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, w, h);
     pen.direction = "ltr";

@@ -158,18 +158,18 @@ def blast_of(graph: nx.MultiDiGraph[str], root: str, *, within: list[str], both:
     """Let *root* fail and see who follows, step by step, until nobody more does.
 
     A CI is hurt when something fails that it needs. Needs with one redundancy_group stand in for each other: they hurt
-    only when fewer than min_healthy of them (1 if it is not said) are left.
+    only when one of them fails and fewer than min_healthy (1 if it is not said) are left.
 
     Args:
         graph: Of ``graph_expand``: *within* and all they need.
         root: What fails.
-        within: The CIs that may be hurt.
+        within: The CIs that may be hurt; those of one step come in this order.
         both: Whether relations with the impact ``both`` pass the failure on.
     """
     needs = {code: _needs(graph, code, both) for code in within}
     hurt = {root: 0}
     for step in range(1, len(within) + 1):
-        next_ones = {code for code in within if code not in hurt and _is_hurt(needs[code], hurt)}
+        next_ones = [code for code in within if code not in hurt and _is_hurt(needs[code], hurt)]
         if not next_ones:
             break
         hurt.update(dict.fromkeys(next_ones, step))
@@ -201,7 +201,7 @@ def _needs(graph: nx.MultiDiGraph[str], code: str, both: bool) -> _Needs:
 
 
 def _is_hurt(needs: _Needs, hurt: Mapping[str, int]) -> bool:
-    return any(len(members - hurt.keys()) < least for members, least in needs)
+    return any(members & hurt.keys() and len(members - hurt.keys()) < least for members, least in needs)
 
 
 def _why_spared(needs: _Needs, hurt: Mapping[str, int]) -> str | None:

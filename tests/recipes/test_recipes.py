@@ -170,15 +170,15 @@ def hurt_by_hand(graph: nx.MultiDiGraph[str], root: str, both: bool) -> set[str]
         for code in set(graph) - down:
             groups: dict[Any, list[tuple[str, int]]] = {}
             for number, (_, target, data) in enumerate(graph.out_edges(code, data=True)):
-                if data["relation_type"] == "CONNECTED_TO" and not both:
+                if target == code or (data["relation_type"] == "CONNECTED_TO" and not both):
                     continue
                 groups.setdefault(data.get("redundancy_group", number), []).append((target, data.get("min_healthy", 1)))
             for number, (source, _, data) in enumerate(graph.in_edges(code, data=True)):
-                if data["relation_type"] == "CONNECTED_TO" and both:
+                if source != code and data["relation_type"] == "CONNECTED_TO" and both:
                     groups[f"in {number}"] = [(source, 1)]
             for members in groups.values():
-                others = {target for target, _ in members if target != code}
-                if others and len(others - down) < max(least for _, least in members):
+                others = {target for target, _ in members}
+                if others & down and len(others - down) < max(least for _, least in members):
                     more.add(code)
         if not more:
             return down
@@ -192,6 +192,8 @@ def test_a_failure_spreads_as_by_hand(graph: nx.MultiDiGraph[str], both: bool) -
 
     assert hurt_by_hand(graph, "c0", both) == set(blast.hurt)
     assert not set(blast.hurt) & set(blast.spared)
+    within = list(graph)
+    assert sorted(blast.hurt, key=lambda code: (blast.hurt[code], within.index(code))) == list(blast.hurt)
 
 
 def test_a_group_that_has_enough_left_goes_on() -> None:
@@ -202,6 +204,16 @@ def test_a_group_that_has_enough_left_goes_on() -> None:
     blast = blast_of(graph, "s1", within=["s1", "db"])
 
     assert ({"s1": 0}, {"db": "it loses s1 and has s2, s3 left, of which it needs 2"}) == (blast.hurt, blast.spared)
+
+
+def test_who_has_too_few_of_a_group_is_not_hurt_by_what_is_not_in_it() -> None:
+    graph: Any = nx.MultiDiGraph(impact={"RUNS_ON": "target_to_source"})
+    graph.add_edge("db", "s1", "RUNS_ON", relation_type="RUNS_ON", redundancy_group="g", min_healthy=2)
+    graph.add_edge("db", "s2", "RUNS_ON", relation_type="RUNS_ON", redundancy_group="h")
+    graph.add_edge("db", "s3", "RUNS_ON", relation_type="RUNS_ON", redundancy_group="h")
+
+    assert ({"s2": 0}, ["db"]) == ((blast := blast_of(graph, "s2", within=["s2", "db"])).hurt, list(blast.spared))
+    assert {"s1": 0, "db": 1} == blast_of(graph, "s1", within=["s1", "db"]).hurt
 
 
 def test_the_blast_of_the_demo_storage_reaches_all_systems_and_says_what_is_spared(ops: ciops.Ops) -> None:

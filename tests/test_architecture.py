@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,8 +99,13 @@ LIBRARIES = {
 }
 
 
-def imports() -> Iterator[tuple[str, str, str]]:
+@functools.cache
+def imports() -> tuple[tuple[str, str, str], ...]:
     """Each import as (file, part of ours that it is in, what is imported)."""
+    return tuple(_imports())
+
+
+def _imports() -> Iterator[tuple[str, str, str]]:
     for path in sorted(ROOT.rglob("*.py")):
         place = path.relative_to(ROOT)
         part = place.parts[0].removesuffix(".py")

@@ -152,7 +152,7 @@ def lines() -> list[str]:
         return [f"| widgets in JupyterLab: NOT MEASURED, {lack} | | | | | |"]
     with _notebooks() as fresh:
         least = _shown(fresh, BUTTON, ".jupyter-button")
-        asked = [("RecipePanel", 1000, _shown(fresh, PANEL, ".ciops-panel", FILLED))]
+        asked = [("RecipePanel", 1000, _shown(fresh, PANEL, ".ciops-view", FILLED))]
         for size, goal in ((300, 1000), (5000, 5000)):
             took = _shown(fresh, GIVEN.format(size=size), ".ciops-x-bed", INKED, GRAPH.format(size=size))
             asked.append((f"TopologyExplorer, {size:,} nodes", goal, took))

@@ -61,7 +61,7 @@ def progress(place: Locator) -> str:
 def serious(page: Page) -> list[str]:
     """What axe finds in panels that is serious and ours: the knobs of ipywidgets' sliders have no names."""
     page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run({ include: ['.ciops-panel'], exclude: ['.noUi-handle'] })")
+    found = page.evaluate("axe.run({ include: ['.ciops-view'], exclude: ['.noUi-handle'] })")
     return [
         f"{one['id']} ({one['impact']}): {json.dumps([node['html'][:200] for node in one['nodes'][:3]])}"
         for one in found["violations"] if one["impact"] in ("serious", "critical")
@@ -184,7 +184,7 @@ def test_axe_finds_nothing_serious_in_light_and_dark(lab: Any) -> None:
 
 def test_on_a_page_of_voila(voila: Any) -> None:
     page = voila.open([SETUP, "panel = ciops.RecipePanel(ops, slowly, ci='erp', rounds=5)\npanel"])
-    place = page.locator(".ciops-panel")
+    place = page.locator(".ciops-view")
     button(place, "Run").click()
     state(place, "running").wait_for()
     wait_until(lambda: spans(place) >= 2)
@@ -198,7 +198,7 @@ def test_it_is_on_screen_within_a_second(lab: Any) -> None:
     notebook.run(0)
     took = []
     for cell in (1, 2, 3):
-        took.append(notebook.seconds_until(cell, f'[data-windowed-list-index="{cell}"] .ciops-panel button'))
+        took.append(notebook.seconds_until(cell, f'[data-windowed-list-index="{cell}"] .ciops-view button'))
         notebook.wait_idle()
 
     assert min(took) < 1.0  # the first of them imports what it is made of; other tests may keep the machine busy

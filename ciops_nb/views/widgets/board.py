@@ -29,7 +29,7 @@ from ciops_nb.views.widgets.board_asked import (
     suggestions,
 )
 from ciops_nb.views.widgets.fields import Fields
-from ciops_nb.views.widgets.host import code_block, html, note, panel, style_sheet
+from ciops_nb.views.widgets.markup import LIVE, style_sheet
 from ciops_nb.views.widgets.twin import Twin, Twinned, explained
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._adding = Newest("MetricBoard neighbours", self._lock, self._not_found)
         self._make_fields()
         super().__init__(self._laid_out())
+        self.add_class("ciops-view")
+        self.add_class("ciops-dense")
         with self._fields.quietly():
             self.cis = [] if ci is None else list(codes_of(ci))
             self.metrics = [metrics] if isinstance(metrics, str) else list(metrics or ())
@@ -139,7 +141,7 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         with self._lock:
             if not self.cis:
                 return
-            self._found.value = panel(note("Asking for neighbours …"))
+            self._found.value = LIVE.said("p", "quiet", "Asking for neighbours …")
             ask = functools.partial(neighbours, self._ops, tuple(self.cis), view)
         self._adding.ask(ask, functools.partial(self._show_neighbours, view))
 
@@ -161,7 +163,7 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._hurts = ipywidgets.Button(description="+ what they hurt", layout=auto, icon="arrow-down")
         row = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
         self._hits, self._chosen = ipywidgets.HBox(layout=row), ipywidgets.HBox(layout=row)
-        self._found = html()
+        self._found = ipywidgets.HTML()
         self._names = ipywidgets.SelectMultiple(
             description="Metrics", rows=5, style=style, layout=ipywidgets.Layout(width="300px")
         )
@@ -169,7 +171,7 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
             description="Time", continuous_update=False, style=style, layout=ipywidgets.Layout(width="300px")
         )
         self._quick = self._fields.quick_times(_RANGES, lambda name: self.set_trait("time_range", name))
-        self._time_said = html()
+        self._time_said = ipywidgets.HTML()
         self._every = ipywidgets.Combobox(
             description="Buckets", options=_BUCKETS, placeholder="raw points", continuous_update=False, style=style,
             layout=ipywidgets.Layout(width="180px"),
@@ -187,8 +189,8 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._severity = ipywidgets.Dropdown(
             options=_SEVERITIES, layout=ipywidgets.Layout(width="120px"), tooltip="Of events and incidents"
         )
-        self._status, self._notes, self._code = html(), html(), html()
-        self._picture = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0", min_width="700px"))
+        self._status, self._notes, self._code = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._picture = ipywidgets.HTML(layout=ipywidgets.Layout(min_width="700px"))
 
     def _laid_out(self) -> list[ipywidgets.Widget]:
         row = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
@@ -259,7 +261,7 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
     def _show_hits(self, hits: list[tuple[str, str]]) -> None:
         self._hits.children = [self._hit(code, name) for code, name in hits if code not in self.cis]
         lost = self._search.value.strip() and not hits
-        self._found.value = panel(note("No CI is found by these words.")) if lost else ""
+        self._found.value = LIVE.said("p", "quiet", "No CI is found by these words.") if lost else ""
 
     def _hit(self, code: str, name: str) -> ipywidgets.Button:
         told = f"{visible(code)} · {visible(name)}" if name else visible(code)
@@ -280,12 +282,12 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         what = "that they need" if view == "dependency" else "that they hurt"
         more = f" {len(fresh) - len(added)} more were not: search for them." if len(fresh) > len(added) else ""
         told = f"{len(added)} CIs {what} were added.{more}" if added else f"There is no CI {what} that is not shown."
-        self._found.value = panel(note(told))
+        self._found.value = LIVE.said("p", "quiet", told)
         if added:
             self.add(*added)
 
     def _not_found(self, error: Exception) -> None:
-        self._found.value = panel(note(explained(error), "wrong"))
+        self._found.value = LIVE.said("p", "alarm", explained(error))
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -298,7 +300,8 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         )  # fmt: skip
         self._asking = True
         self._picture.add_class("ciops-old")
-        self._status.value = panel(note("Asking …" if self._svg is None else "Being renewed; this is of before."))
+        told = "Asking …" if self._svg is None else "Being renewed; this is of before."
+        self._status.value = LIVE.said("p", "quiet", told)
         self._looking.ask(functools.partial(self._made, asked), self._show)
 
     async def _made(self, asked: Asked) -> tuple[Seen, str | None]:
@@ -312,11 +315,11 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._picture.remove_class("ciops-old")
         self._time_said.value = self._status.value = ""
         empty = "Choose a CI: search for it above." if not seen.asked.cis else "There is nothing to draw."
-        self._picture.value = panel(note(empty) if self._svg is None else themed(self._svg))
-        self._notes.value = panel("".join(note(text, kind) for kind, text in notes_of(seen)))
+        self._picture.value = LIVE.said("p", "quiet", empty) if self._svg is None else themed(self._svg)
+        self._notes.value = "".join(LIVE.said("p", kind, text) for kind, text in notes_of(seen))
         code = code_of(seen, self._ops.frames)
-        told = f"<details><summary>The same in Python</summary>{code_block(code)}</details>"
-        self._code.value = panel(told if code else "")
+        told = f"<details><summary>The same in Python</summary>{LIVE.said('pre', 'code', code)}</details>"
+        self._code.value = told if code else ""
         with self._fields.quietly():
             names = {**seen.units, **{name: "" for name in seen.asked.metrics if name not in seen.units}}
             self._names.options = [
@@ -326,10 +329,10 @@ class MetricBoard(Twinned, ipywidgets.VBox):  # type: ignore[misc]
 
     def _not_seen(self, error: Exception) -> None:
         self._asking, self._problem = False, explained(error)
-        told = panel(note(error if isinstance(error, BadTimeRange) else self._problem, "wrong"))
+        told = LIVE.said("p", "alarm", error if isinstance(error, BadTimeRange) else self._problem)
         self._time_said.value, self._status.value = (told, "") if isinstance(error, BadTimeRange) else ("", told)
         if self._svg is not None:
-            self._status.value += panel(note("What is shown below is of before."))
+            self._status.value += LIVE.said("p", "quiet", "What is shown below is of before.")
 
     # ── twin ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -238,8 +238,8 @@ async def neighbours(ops: Ops, cis: Sequence[str], view: str) -> list[str]:
 
 
 def notes_of(seen: Seen) -> list[tuple[str, str]]:
-    """What is to be said beneath the picture, each with its kind: wrong, or quiet."""
-    notes = [("wrong", f"Failed: {name}: {why}") for name, why in sorted(seen.failed.items())]
+    """What is to be said beneath the picture, each with its look: alarm, or quiet."""
+    notes = [("alarm", f"Failed: {name}: {why}") for name, why in sorted(seen.failed.items())]
     for metric, codes in seen.absent.items():
         notes.append(("quiet", f"Absent: {metric} is not measured on {_some(codes)}."))
     for metric, codes in seen.silent.items():

@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
-from html import escape
 from typing import Any, cast
 
 import ipywidgets  # type: ignore[import-untyped]
@@ -41,6 +40,7 @@ from ciops_nb.views.asked import (
 )
 from ciops_nb.views.svg import visible
 from ciops_nb.views.widgets.host import dark
+from ciops_nb.views.widgets.markup import text
 from ciops_nb.views.widgets.twin import explained
 
 __all__ = ["Form"]
@@ -54,10 +54,11 @@ _STYLE = (
     f"<style>{dark('.ciops-form .ciops-picker input', 'color-scheme: dark')}"
     + """
 .ciops-form { container-type: inline-size; width: 100%; max-width: 46rem; overflow: visible }
-.ciops-form .widget-html, .ciops-form .widget-html-content { min-width: 0; height: auto; line-height: 1.35; margin: 0 }
+.ciops-form .widget-html, .ciops-form .widget-html-content { min-width: 0; height: auto; margin: 0 }
+.ciops-form .widget-html > .widget-html-content { line-height: 1.35 }
 .ciops-form .jupyter-widgets { margin-left: 0; margin-right: 0; max-width: 100% }
 .ciops-form .ciops-field { overflow: visible; margin: 0 0 10px }
-.ciops-form .ciops-line { overflow: visible; flex-flow: row wrap; align-items: flex-start; gap: 0 8px }
+.ciops-form .ciops-line { margin: 4px 0; overflow: visible; flex-flow: row wrap; align-items: flex-start; gap: 0 8px }
 .ciops-form .widget-inline-hbox > .widget-label { width: 8rem; flex: 0 0 8rem; text-align: left; font-weight: 600;
   overflow: hidden; text-overflow: ellipsis; margin-right: 8px }
 .ciops-form .ciops-name { width: 8rem; line-height: 28px; font-weight: 600; font-size: 13px }
@@ -77,12 +78,13 @@ _STYLE = (
 .ciops-form .ciops-under { margin-left: calc(8rem + 8px) }
 .ciops-form .ciops-field > .ciops-wide { flex: none; margin-top: 2px }
 .ciops-form .jupyter-widget-tagsinput { min-height: 28px; padding: 0; gap: 2px; overflow: visible }
-.ciops-form .ciops-list { width: auto; min-width: 0 }
+.ciops-form .ciops-list { margin-top: 0; margin-bottom: 0; width: auto; min-width: 0 }
 .ciops-form .ciops-list > select { width: 100%; padding: 2px }
 .ciops-form .ciops-quick { gap: 4px; flex-flow: row wrap; overflow: visible; margin-top: 2px }
 .ciops-form .ciops-quick button { width: auto; height: 24px; line-height: 24px; padding: 0 8px; font-size: 12px }
 .ciops-form .ciops-help { color: var(--jp-ui-font-color2, #57606a); font-size: 12px }
-.ciops-form .ciops-said { color: var(--jp-ui-font-color1, #1b1f24); font-size: 12px; overflow-wrap: anywhere }
+.ciops-form .ciops-said { margin: 2px 0; color: var(--jp-ui-font-color1, #1b1f24); font-size: 12px;
+  overflow-wrap: anywhere }
 .ciops-form .ciops-wrong { color: var(--jp-error-color1, #a83f00); font-size: 12px; font-weight: 600;
   overflow-wrap: anywhere; white-space: pre-wrap }
 .ciops-form code { font-size: 12px; background: var(--jp-layout-color2, #8882); padding: 0 3px; border-radius: 2px }
@@ -629,9 +631,9 @@ class _Range(_Text):
 
     def below(self) -> list[ipywidgets.Widget]:
         buttons = []
-        for text in _QUICK:
-            button = ipywidgets.Button(description=text, tooltip=f"{self.field.name}: {text}")
-            button.on_click(self.form.guarded(lambda _, text=text: setattr(self.box_of_text, "value", text)))
+        for name in _QUICK:
+            button = ipywidgets.Button(description=name, tooltip=f"{self.field.name}: {name}")
+            button.on_click(self.form.guarded(lambda _, name=name: setattr(self.box_of_text, "value", name)))
             buttons.append(button)
         self.controls += buttons
         quick = ipywidgets.HBox(buttons)
@@ -905,11 +907,11 @@ def _nothing(then: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, Calla
     return make
 
 
-def _line(look: str, text: str, role: str = "") -> str:
+def _line(kind: str, value: str, role: str = "") -> str:
     """A line of text as HTML: escaped, what stands between pairs of backticks as code."""
-    parts = [escape(visible(part, keep="\n")) for part in text.split("``")]
+    parts = [text(part) for part in value.split("``")]
     inside = "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))
-    return f'<div class="ciops-{look}"{f" role={role}" if role else ""}>{inside}</div>'
+    return f'<div class="ciops-{kind}"{f" role={role}" if role else ""}>{inside}</div>'
 
 
 def _inside(widget: Any) -> Iterator[Any]:

@@ -1,7 +1,8 @@
 """HTML for widgets and their twins: escaped, without scripts, styled by a name that stands for a few declarations.
 
 A live widget carries one style sheet and classes; a twin carries the declarations inline, since GitHub and mails drop
-style sheets. Colours are those of the host, with our own where it has none.
+style sheets. Colours are those of the host, with our own where it has none. The root of every live widget has the class
+``ciops-view``, and ``ciops-dense`` where words stand between fields and pictures: what is read is then smaller.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Iterable
 from html import escape
 
 from ciops_nb.views.report import Table
-from ciops_nb.views.svg import css_variables, visible
+from ciops_nb.views.svg import THEMES, css_variables, visible
 from ciops_nb.views.widgets.host import dark
 
-__all__ = ["Markup", "sheet", "text"]
+__all__ = ["LIVE", "Markup", "style_sheet", "text"]
 
 _EDGE = "1px solid var(--jp-border-color2, #8888)"
 _MUTED = "color: var(--jp-ui-font-color2, inherit)"
@@ -46,6 +47,7 @@ _STYLES = {
     "background: var(--jp-layout-color2, transparent); color: inherit",
     "paper": "max-width: 100%; overflow-x: auto; background: #ffffff; color: #1b1f24",
     "picture": "max-width: 100%; overflow-x: auto",
+    "bar": "width: 160px; vertical-align: middle; accent-color: var(--jp-brand-color1, #0072b2)",
 }
 # Of cells there are many: inline, they say what the host's own style for tables would get wrong.
 _BRIEF = {
@@ -64,7 +66,7 @@ class Markup:
     """Makes elements whose look has a name.
 
     Args:
-        inline: Put the declarations into each element; else a class, for a page that has ``sheet()``.
+        inline: Put the declarations into each element; else a class, for a page that has ``style_sheet()``.
     """
 
     def __init__(self, *, inline: bool) -> None:
@@ -72,7 +74,9 @@ class Markup:
 
     def open(self, tag: str, look: str, attributes: str = "") -> str:
         """The opening tag of an element; *attributes* are HTML."""
-        how = f'style="{escape(_BRIEF.get(look, _STYLES[look]))}"' if self.inline else f'class="ciops-{look}"'
+        style = _STYLES[look]
+        # The prefix is of looks alone: what a widget calls its own boxes gets none of them by chance.
+        how = f'style="{escape(_BRIEF.get(look, style))}"' if self.inline else f'class="ciops-look-{look}"'
         return f"<{tag} {how}{attributes}>"
 
     def of(self, tag: str, look: str, inside: str, attributes: str = "") -> str:
@@ -129,22 +133,50 @@ def _cell(kind: str) -> str:
     return "cell-short" if kind in ("time", "words short", "null") else "cell"
 
 
-def sheet() -> str:
-    """The style sheet of the live widgets."""
-    named = "\n".join(f".ciops-panel .ciops-{look} {{ {style} }}" for look, style in _STYLES.items())
-    return f"""
-{named}
-.ciops-panel .ciops-picture {{ {css_variables("light")} }}
-{dark(".ciops-panel .ciops-picture", css_variables("dark"))}
-.ciops-panel .ciops-form {{ margin-left: 2px }}
-.ciops-panel .widget-html {{ min-width: 0; height: auto }}
-.ciops-panel .widget-html-content {{ min-width: 0; max-width: 100%; line-height: 1.45 }}
-.ciops-panel .ciops-picture svg, .ciops-panel .ciops-paper svg {{ max-width: max(100%, 680px); height: auto }}
-.ciops-panel .widget-tab > .lm-TabBar {{ height: auto; overflow: visible }}
-.ciops-panel .widget-tab > .lm-TabBar .lm-TabBar-content {{ flex-wrap: wrap }}
-.ciops-panel .widget-tab > .lm-TabBar .lm-TabBar-tab {{ flex: 0 0 auto; min-width: 0; max-width: none;
-  color: var(--jp-ui-font-color1, inherit) }}
-.ciops-panel .ciops-bar {{ width: 160px; vertical-align: middle; accent-color: var(--jp-brand-color1, #0072b2) }}
-.ciops-panel tbody tr:hover {{ background: var(--jp-layout-color2, #8881) }}
-.ciops-panel [tabindex="0"]:focus-visible {{ outline: 2px solid var(--jp-brand-color1, #0072b2); outline-offset: 1px }}
+LIVE = Markup(inline=False)
+
+_HOST = (
+    "--surface: var(--jp-layout-color1, var(--vscode-editor-background, {surface})); "
+    "--ink: var(--jp-content-font-color1, var(--vscode-editor-foreground, {ink}));"
+)
+_RULES = """
+.ciops-view .ciops-form { margin-left: 2px }
+.ciops-view .widget-html { min-width: 0; height: auto }
+.ciops-view .widget-html-content { min-width: 0; max-width: 100%; line-height: 1.45 }
+.ciops-view .ciops-look-picture svg, .ciops-view .ciops-look-paper svg { max-width: max(100%, 680px); height: auto }
+.ciops-view .ciops-old svg { opacity: .45 }
+.ciops-view .widget-tab > .lm-TabBar { height: auto; overflow: visible }
+.ciops-view .widget-tab > .lm-TabBar .lm-TabBar-content { flex-wrap: wrap }
+.ciops-view .widget-tab > .lm-TabBar .lm-TabBar-tab { flex: 0 0 auto; min-width: 0; max-width: none;
+  color: var(--jp-ui-font-color1, inherit) }
+.ciops-view tbody tr:hover { background: var(--jp-layout-color2, #8881) }
+.ciops-view [tabindex="0"]:focus-visible { outline: 2px solid var(--jp-brand-color1, #0072b2); outline-offset: 1px }
+.ciops-dense .widget-html { margin: 0 }
+.ciops-dense .widget-html > .widget-html-content { color: var(--ink);
+  font: 13px/1.45 var(--jp-content-font-family, var(--vscode-font-family, sans-serif)) }
+.ciops-dense svg { width: 100%; height: auto; display: block }
+.ciops-dense :is(.ciops-look-line, .ciops-look-quiet, .ciops-look-alarm) { margin: 0 0 2px; font-size: inherit }
+.ciops-dense .ciops-look-quiet { color: var(--muted) }
+.ciops-dense .ciops-look-alarm { padding: 0; border: none; background: none; color: var(--alarm) }
+.ciops-dense .ciops-look-alarm::before { content: "\\26A0\\FE0E  " }
+.ciops-dense .ciops-look-code { margin: 0 0 6px; padding: 6px 8px; white-space: pre-wrap; border-radius: 3px;
+  background: var(--panel); color: var(--ink);
+  font: 12px/1.4 var(--jp-code-font-family, var(--vscode-editor-font-family, monospace)) }
+.ciops-dense .ciops-look-table { margin: 0; font-size: 12px }
+.ciops-dense .ciops-look-caption { padding: 0 0 2px; font-size: 13px }
+.ciops-dense .ciops-look-caption strong { font-weight: inherit }
+.ciops-dense :is(th, td)[class] { padding: 2px 10px 2px 0; border-bottom: 1px solid var(--faint);
+  background: transparent; color: var(--ink) }
 """
+
+
+def style_sheet() -> str:
+    """What a live widget needs once on its page."""
+    own = {theme: css_variables(theme) for theme in THEMES}
+    light, night = (f"{own[name]} {_HOST.format(surface=one.surface, ink=one.ink)}" for name, one in THEMES.items())
+    looks = "\n".join(f".ciops-view .ciops-look-{look} {{ {style} }}" for look, style in _STYLES.items())
+    picture = ".ciops-view .ciops-look-picture"  # of a recipe: it looks as in the report
+    return (
+        f"<style>.ciops-view {{ {light} }} {dark('.ciops-view', night)}\n{looks}\n"
+        f"{picture} {{ {own['light']} }} {dark(picture, own['dark'])}{_RULES}</style>"
+    )

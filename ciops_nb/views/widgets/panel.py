@@ -25,7 +25,7 @@ from ciops_nb.recipes.run import Run, all_recipes, begin, find_recipe
 from ciops_nb.views.svg import shorten, visible
 from ciops_nb.views.widgets.control import Control, Now, State
 from ciops_nb.views.widgets.forms import Form
-from ciops_nb.views.widgets.markup import Markup, sheet, text
+from ciops_nb.views.widgets.markup import LIVE, style_sheet, text
 from ciops_nb.views.widgets.outcome import Outcome, code_of, counted, said_of, steps, twin_of
 from ciops_nb.views.widgets.twin import Twin, Twinned
 
@@ -36,7 +36,6 @@ __all__ = ["RecipePanel"]
 
 ROWS = 100
 _TICK = 0.2  # seconds between two looks at what runs
-_LIVE = Markup(inline=False)
 _LABEL = 26  # columns of a tab
 _STATES: dict[State, str] = {
     "idle": "ready", "running": "running", "cancelling": "being cancelled, it may clean up first", "done": "done",
@@ -142,7 +141,7 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._waterfall: Any = None
         self._pages: list[ipywidgets.Widget] = []
         super().__init__(children=self._build(open_list=name is None))
-        self.add_class("ciops-panel")
+        self.add_class("ciops-view")
         if name is not None:
             self._choose(name, params)
 
@@ -296,7 +295,7 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._open_list(open_list)
         self._say_state(self._control.now)
         head = ipywidgets.Box([self._title, self._toggle], layout=ipywidgets.Layout(flex_flow="row wrap"))
-        style = ipywidgets.HTML(f"<style>{sheet()}</style>", layout=ipywidgets.Layout(display="none"))
+        style = ipywidgets.HTML(style_sheet(), layout=ipywidgets.Layout(display="none"))
         return [
             style, head, self._chooser, self._fields, actions, self._progress, self._message, self._results_place,
         ]  # fmt: skip
@@ -427,7 +426,7 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         chosen = self._recipe if self._recipe in found else None
         if self._list.value != chosen:
             self._list.value = chosen
-        self._none.value = "" if found else _LIVE.said("div", "notice", "No recipe has these words.")
+        self._none.value = "" if found else LIVE.said("div", "notice", "No recipe has these words.")
 
     def _choose(self, name: str, params: Mapping[str, Any]) -> None:
         """Show the form of the recipe *name*, with *params* in it, or as it was left."""
@@ -440,7 +439,7 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._recipe, self._form = name, form
         self._memory.recipe, self._memory.raw[name] = name, form.raw()
         self._title.value = (
-            f"{_LIVE.said('div', 'headline', name)}{_LIVE.said('div', 'quiet', purpose(self._recipes[name]))}"
+            f"{LIVE.said('div', 'headline', name)}{LIVE.said('div', 'quiet', purpose(self._recipes[name]))}"
         )
         self._fields.children = (form,)
         self._run_button.disabled = self._control.now.going
@@ -459,7 +458,7 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         return form
 
     def _complain(self, error: BaseException) -> None:
-        self._message.value = _LIVE.of("div", "alarm", text(said_of(error)), ' role="alert"')
+        self._message.value = LIVE.of("div", "alarm", text(said_of(error)), ' role="alert"')
 
     # ── on the home loop: the one place where widgets follow the state ──────────────────────────────────────────────
 
@@ -506,15 +505,15 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
             told += f", {counted(len(now.run.recorded))}, {now.run.completeness}"
         which = f"{text(now.recipe)}: " if now.recipe else ""
         said = f'<span aria-hidden="true">{_MARKS[now.state]}</span> {which}{text(told)}'
-        self._status.value = _LIVE.of("div", "state", said, f' role="status" data-state="{now.state}"')
+        self._status.value = LIVE.of("div", "state", said, f' role="status" data-state="{now.state}"')
 
     def _show_start(self, now: Now) -> None:
         if self._results is None:
             self._build_results()
-        self._findings.value = _LIVE.said(
+        self._findings.value = LIVE.said(
             "p", "line", f"{now.recipe} is running. What it finds is told here at its end."
         )
-        self._whole.value = _LIVE.said("p", "line", "What is complete is known at the end of the run.")
+        self._whole.value = LIVE.said("p", "line", "What is complete is known at the end of the run.")
         self._steps.value = self._by_tool.value = self._saved.value = ""
         self._code_page.value = self._code_html(now)
         for button in self._savers.values():
@@ -523,8 +522,8 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._results.selected_index = self._results.children.index(self._trace)
 
     def _code_html(self, now: Now) -> str:
-        code = _LIVE.of("pre", "code", text(self._code(now)), ' tabindex="0" aria-label="Code that runs it again"')
-        return _LIVE.said("p", "line", "This gives the same run, in a notebook or any async code:") + code
+        code = LIVE.of("pre", "code", text(self._code(now)), ' tabindex="0" aria-label="Code that runs it again"')
+        return LIVE.said("p", "line", "This gives the same run, in a notebook or any async code:") + code
 
     def _show_waterfall(self, now: Now) -> None:
         from ciops_nb.views.widgets.waterfall import TraceWaterfall
@@ -537,7 +536,7 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
                 self._waterfall.previous = now.before
                 self._waterfall.run = now.run
         except CiopsError as error:  # a checkout without bundles: all else works there
-            self._waterfall_place.children = (ipywidgets.HTML(_LIVE.said("div", "notice", said_of(error))),)
+            self._waterfall_place.children = (ipywidgets.HTML(LIVE.said("div", "notice", said_of(error))),)
 
     @_at_home
     async def _tick(self, turn: int) -> None:
@@ -551,13 +550,13 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_progress(self, now: Now) -> None:
         if now.run is None:
-            self._progress.value = _LIVE.said("p", "line", "The source is asked what time it is there.")
+            self._progress.value = LIVE.said("p", "line", "The source is asked what time it is there.")
             return
         progress = now.run.progress
         share = f' max="{progress.asked}" value="{progress.answered}"' if progress.asked else ""
-        bar = f'<progress class="ciops-bar" aria-label="Calls answered"{share}></progress>'
+        bar = LIVE.of("progress", "bar", "", f' aria-label="Calls answered"{share}')
         self._progress.value = f"{bar} {text(progress)}"
-        self._steps.value = steps(now.run.spans, _LIVE)
+        self._steps.value = steps(now.run.spans, LIVE)
 
     @_at_home
     async def _finish(self, now: Now) -> None:
@@ -566,8 +565,8 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         if now.run is None:
             error = now.error
             said = "It was cancelled before it had begun." if error is None else f"It could not begin. {said_of(error)}"
-            self._findings.value = _LIVE.of("div", "alarm" if error else "notice", text(said), ' role="alert"')
-            self._whole.value = _LIVE.said("p", "line", "Nothing was asked.")
+            self._findings.value = LIVE.of("div", "alarm" if error else "notice", text(said), ' role="alert"')
+            self._whole.value = LIVE.said("p", "line", "Nothing was asked.")
             self._results.selected_index = 0
             return
         outcome, shown = await sync.in_thread(self._look, now)
@@ -596,21 +595,21 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         """In a thread: what is shown of the run, as HTML."""
         assert now.run is not None
         outcome = Outcome(now.run)
-        asked = _LIVE.said("p", "quiet", outcome.asked(now.params))
+        asked = LIVE.said("p", "quiet", outcome.asked(now.params))
         shown = [
-            asked + outcome.findings(_LIVE),
-            outcome.completeness(_LIVE),
-            outcome.trace(_LIVE),
+            asked + outcome.findings(LIVE),
+            outcome.completeness(LIVE),
+            outcome.trace(LIVE),
             self._code_html(now),
         ]
-        shown += [outcome.section(_LIVE, number, ROWS) for number in range(1, len(outcome.sections) + 1)]
+        shown += [outcome.section(LIVE, number, ROWS) for number in range(1, len(outcome.sections) + 1)]
         return outcome, shown
 
     @_at_home
     async def _draw(self, outcome: Outcome, pictures: Sequence[ipywidgets.HTML], turn: int) -> None:
         prefix = f"w{self.model_id[:8]}-"  # another panel may show the same picture
         for number, place in enumerate(pictures, start=1):
-            html = await sync.in_thread(outcome.picture, _LIVE, number, prefix)
+            html = await sync.in_thread(outcome.picture, LIVE, number, prefix)
             if self._shut or self._control.now.turn != turn:
                 return
             place.value = html
@@ -624,8 +623,8 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
     async def _save(self, kind: str, path: str, run: Run) -> None:
         try:
             written = await sync.in_thread(run.report if kind == "report" else run.save, path)
-            self._saved.value = _LIVE.of("div", "line", text(f"Written to {written}"), ' role="status"')
+            self._saved.value = LIVE.of("div", "line", text(f"Written to {written}"), ' role="status"')
         except Exception as error:  # noqa: BLE001  told beside the button that was pressed
-            self._saved.value = _LIVE.of("div", "alarm", text(said_of(error)), ' role="alert"')
+            self._saved.value = LIVE.of("div", "alarm", text(said_of(error)), ' role="alert"')
         finally:
             self._savers[kind].disabled = False

@@ -26,7 +26,7 @@ from ciops_nb.views.rule_plots import replay_timeline
 from ciops_nb.views.svg import themed, to_svg, visible
 from ciops_nb.views.widgets.asking import Following, Newest
 from ciops_nb.views.widgets.fields import Fields
-from ciops_nb.views.widgets.host import code_block, html, note, panel, quoted, style_sheet, table
+from ciops_nb.views.widgets.markup import LIVE, style_sheet
 from ciops_nb.views.widgets.rule_picture import PAGE, STRETCHES, RulePicture
 from ciops_nb.views.widgets.rule_words import (
     NEAR_HEADS,
@@ -147,9 +147,10 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._nearing = Newest("RuleLab near misses", self._lock, self._not_near)
         self._problem = ""
         self._asking = False
-        self._near = ""
         self._make_fields(picks)
         super().__init__(self._laid_out())
+        self.add_class("ciops-view")
+        self.add_class("ciops-dense")
         with self._fields.quietly():
             self.time_range = time_range if isinstance(time_range, str) else "/".join(map(str, time_range))
             self.rule_text = picks[0] if picks else ""
@@ -158,7 +159,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         if self.rule_text:
             self._read()
         else:
-            self._rule_said.value = panel(note("Write a rule here: YAML, with 'when' and a condition."))
+            self._rule_said.value = LIVE.said("p", "quiet", "Write a rule here: YAML, with 'when' and a condition.")
 
     # ── from code ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,7 +228,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
             hold = parse_hold(self.hold)
             rules, numbers = seen.text.turned(self.threshold, hold), numbers_of(self.threshold, hold)
             ask = functools.partial(self._ops.cep_explain, rules, time_range=str(seen.ground.span))
-            self._near_box.value = panel(note("Asking how near the others came …"))
+            self._near_box.value = LIVE.said("p", "quiet", "Asking how near the others came …")
 
         async def explain() -> Any:
             return await ask()
@@ -243,17 +244,17 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
                 text, numbers = self.text, numbers_of(self.threshold, parse_hold(self.hold))
                 code, prometheus = self.code, self.prometheus
             except CiopsError as error:
-                self._kept_box.value = panel(note(error, "wrong"))
+                self._kept_box.value = LIVE.said("p", "alarm", error)
                 return
             parts = [
-                f"<p><b>{quoted(numbers)}</b></p>",
-                code_block(text),
-                note("The same in Python:"),
-                code_block(code),
-                note("For Prometheus:"),
-                code_block(prometheus),
+                LIVE.of("p", "line", LIVE.said("b", "state", numbers)),
+                LIVE.said("pre", "code", text),
+                LIVE.said("p", "quiet", "The same in Python:"),
+                LIVE.said("pre", "code", code),
+                LIVE.said("p", "quiet", "For Prometheus:"),
+                LIVE.said("pre", "code", prometheus),
             ]
-            self._kept_box.value = panel("".join(parts))
+            self._kept_box.value = "".join(parts)
 
     def close(self) -> None:
         """End what is being asked, and the view."""
@@ -272,10 +273,10 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
             description="Rule", rows=9, layout=ipywidgets.Layout(width="auto"), style=style,
             placeholder="when: {metric: cpu_usage, op: '>', value: 80}\nfor: 10m",
         )  # fmt: skip
-        self._rule_said = html()
+        self._rule_said = ipywidgets.HTML()
         self._time = ipywidgets.Text(description="Time", continuous_update=False, style=style, layout=wide)
         self._quick = self._fields.quick_times(_RANGES, lambda name: self.set_trait("time_range", name))
-        self._time_said = html()
+        self._time_said = ipywidgets.HTML()
         self._slider = self._make_slider(disabled=True)
         self._box = ipywidgets.FloatText(layout=ipywidgets.Layout(width="110px"), disabled=True, tooltip="Threshold")
         self._lengths = self._make_lengths("0s", disabled=True)
@@ -287,9 +288,9 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
             style={"description_width": "100px"},
             tooltip="An incident counts as caught by an alert so many relations from its CI",
         )  # fmt: skip
-        self._numbers_said, self._status, self._said = html(), html(), html()
+        self._numbers_said, self._status, self._said = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         whole = {"grid_area": "1 / 1 / 2 / 2"}
-        self._below, self._above = html(**whole), html(**whole)
+        self._below, self._above = ipywidgets.HTML(layout=whole), ipywidgets.HTML(layout=whole)
         self._picture = ipywidgets.GridBox(
             [self._below, self._above],
             layout=ipywidgets.Layout(grid_template_columns="minmax(700px, 1fr)", overflow="auto"),
@@ -297,11 +298,10 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         button = ipywidgets.Layout(width="auto")
         self._back = ipywidgets.Button(description="◀", tooltip="The CIs before", layout=button, disabled=True)
         self._next = ipywidgets.Button(description="▶", tooltip="The next CIs", layout=button, disabled=True)
-        self._pages = html()
-        self._pages.layout.margin = "0 8px"
+        self._pages = ipywidgets.HTML(layout={"margin": "0 8px"})
         self._near_button = ipywidgets.Button(description="Near misses", layout=button, disabled=True)
         self._keep_button = ipywidgets.Button(description="Keep", layout=button, disabled=True, button_style="primary")
-        self._near_box, self._kept_box = html(), html()
+        self._near_box, self._kept_box = ipywidgets.HTML(), ipywidgets.HTML()
 
     def _make_slider(self, **values: Any) -> ipywidgets.FloatSlider:
         return ipywidgets.FloatSlider(
@@ -415,7 +415,8 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         """Ask for all of it: the rule or the time is another."""
         self._mirror()
         self._asking = True
-        self._status.value = panel(note("Asking … what is shown below is of before." if self._drawn else "Asking …"))
+        told = "Asking … what is shown below is of before." if self._drawn else "Asking …"
+        self._status.value = LIVE.said("p", "quiet", told)
         self._stale(True)
         self._turning.drop()
         self._reading.ask(functools.partial(self._look, self.rule_text, self.time_range, self.hops), self._show_read)
@@ -439,7 +440,7 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         with self._lock:
             if text == self.rule_text:
                 told = f"Valid: {said.name}." + (f" Its threshold cannot be turned: {said.why}" if said.why else "")
-                self._rule_said.value = panel(note(told))
+                self._rule_said.value = LIVE.said("p", "quiet", told)
 
     def _show_read(self, made: tuple[_Seen, _Drawn]) -> None:
         seen, drawn = made
@@ -467,9 +468,9 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         place = at.get(type(error), self._status)
         for one in (self._status, self._time_said):
             one.value = ""
-        place.value = panel(note(error if place is not self._status else self._problem, "wrong"))
+        place.value = LIVE.said("p", "alarm", error if place is not self._status else self._problem)
         if self._drawn is not None and place is not self._status:
-            self._status.value = panel(note("What is shown below is of before."))
+            self._status.value = LIVE.said("p", "quiet", "What is shown below is of before.")
 
     # ── turning ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -494,11 +495,12 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._stale(False)
         self._numbers_said.value = ""
         if drawn.base is not None:
-            self._below.value = panel(themed(drawn.base))
-        self._above.value = panel(themed(drawn.over)) if drawn.over else ""
-        self._said.value = panel("".join(note(line, "") for line in [*words_of(drawn.judged), _beyond(drawn)] if line))
+            self._below.value = themed(drawn.base)
+        self._above.value = themed(drawn.over)
+        told = [*words_of(drawn.judged), _beyond(drawn)]
+        self._said.value = "".join(LIVE.said("p", "line", line) for line in told if line)
         warned = drawn.judged.ground.warnings
-        self._status.value = panel("".join(note(f"Note: {text}") for text in warned))
+        self._status.value = "".join(LIVE.said("p", "quiet", f"Note: {text}") for text in warned)
         self._show_pages(drawn)
 
     def _show_pages(self, drawn: _Drawn) -> None:
@@ -506,13 +508,13 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._back.disabled, self._next.disabled = page == 0, page >= seen.last
         first, shown = page * PAGE, len(seen.page(page))
         told = f"CIs {first + 1} to {first + shown} of {len(seen.order)}"
-        self._pages.value = panel(note(told)) if seen.order else ""
+        self._pages.value = LIVE.said("p", "quiet", told) if seen.order else ""
         for one in (self._back, self._next):
             one.layout.display = "" if seen.last else "none"
 
     def _not_turned(self, error: Exception) -> None:
         self._problem = explained(error)
-        self._numbers_said.value = panel(note(self._problem, "wrong"))
+        self._numbers_said.value = LIVE.said("p", "alarm", self._problem)
 
     def _stale(self, old: bool) -> None:
         for one in (self._below, self._above):
@@ -522,13 +524,16 @@ class RuleLab(Twinned, ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_near(self, numbers: str, made: Any) -> None:
         rows, many = near_misses(made)
-        head = f"Of what did not fire, the nearest to {numbers}:" if rows else "All that the rule looks at fired."
-        more = note(f"and {many - len(rows)} more") if many > len(rows) else ""
-        self._near = "\n".join("  ".join(visible(cell) for cell in row) for row in rows)
-        self._near_box.value = panel(f"<p>{quoted(head)}</p>{table(NEAR_HEADS, rows, (2, 3)) if rows else ''}{more}")
+        told = (
+            LIVE.rows(f"Of what did not fire, the nearest to {numbers}:", NEAR_HEADS, rows)
+            if rows
+            else LIVE.said("p", "line", "All that the rule looks at fired.")
+        )
+        more = LIVE.said("p", "quiet", f"and {many - len(rows)} more") if many > len(rows) else ""
+        self._near_box.value = told + more
 
     def _not_near(self, error: Exception) -> None:
-        self._near_box.value = panel(note(explained(error), "wrong"))
+        self._near_box.value = LIVE.said("p", "alarm", explained(error))
 
     # ── twin ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -23,7 +23,6 @@ from ciops_nb.recipes.evidence import counted
 from ciops_nb.tools.rule_ground import Ground
 from ciops_nb.views.sheet import amount, length_text, rows_of
 from ciops_nb.views.svg import visible
-from ciops_nb.views.widgets.host import is_plain
 
 if TYPE_CHECKING:
     from ciops_nb.cep import Rule
@@ -225,12 +224,17 @@ def prometheus_of(text: str) -> str:
 
 def code_of(text: str, span: Any) -> str:
     """The Python that asks the same."""
-    if is_plain(text):
+    if _is_plain(text):
         begin = "" if text.startswith("\n") else "\n"
         quoted = f'"""{begin}{text}"""' if text.endswith("\n") else f'"""{begin}{text}\n"""'
     else:
         quoted = repr(text if "\n" in text else text + "\n")
     return f"rule = {quoted}\nalerts = ops.cep_simulate.sync(rule, time_range={str(span)!r})"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether Python reads *text* between three quotes as it is, and a reader sees all of it."""
+    return "\\" not in text and '"""' not in text and not text.endswith('"') and visible(text, keep="\n") == text
 
 
 def near_misses(explained: Any, most: int = 20) -> tuple[list[list[str]], int]:
@@ -243,7 +247,10 @@ def near_misses(explained: Any, most: int = 20) -> tuple[list[list[str]], int]:
     return [_miss(row) for row in near.head(most).iter_rows(named=True)], near.height
 
 
-NEAR_HEADS = ("CI", "how far", "best value", "missing", "when", "held", "has to hold")
+NEAR_HEADS = [
+    ("CI", "words short"), ("how far", "words short"), ("best value", "number"), ("missing", "number"),
+    ("when", "time"), ("held", "words short"), ("has to hold", "words short"),
+]  # fmt: skip
 _STATES = {"too_short": "held too briefly", "never": "never held", "no_data": "no values"}
 
 

@@ -39,6 +39,7 @@ MOUNT = """async ([told, source, style]) => {
   const { default: widget } = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
   await widget.initialize?.({ model, signal: new AbortController().signal });
   window.model = model;
+  window.listening = () => [...listeners.values()].reduce((sum, acts) => sum + acts.size, 0);
   window.began = performance.now();
   const el = document.createElement("div");
   window.end = await widget.render({ model, el });
@@ -62,15 +63,24 @@ class _Comm:
 
 
 class Mounted:
-    """The widget on *page*. What either side says is carried over by ``carry`` and by ``until``."""
+    """The widget on *page*. What either side says is carried over by ``carry`` and by ``until``.
 
-    def __init__(self, page: Any, widget: Any) -> None:
+    Args:
+        page: Of any size.
+        widget: An anywidget.
+        host: The page to put into it; the widget goes to its ``#at``.
+
+    Attributes:
+        heard: What the page has said to Python, the messages. How many listen to its model, ``listening()`` tells there.
+    """
+
+    def __init__(self, page: Any, widget: Any, *, host: str = HOST) -> None:
         self.page, self.widget, self._comm = page, widget, _Comm()
         self.heard: list[dict[str, Any]] = []
         widget.comm = self._comm
         state = widget.get_state()
         source, style = state.pop("_esm"), state.pop("_css")
-        page.set_content(HOST)
+        page.set_content(host)
         page.expose_function("toPython", self._hear)
         page.evaluate(MOUNT, [json.dumps(state), source, style])
 
@@ -78,6 +88,10 @@ class Mounted:
         message = json.loads(text)
         self.heard.append(message)
         self.widget._handle_msg({"content": {"data": message}, "buffers": []})
+
+    def tell(self, **state: Any) -> None:
+        """Let the page hear *state*, as if the widget had sent it."""
+        self.page.evaluate("state => fromPython({ method: 'update', state })", state)
 
     def carry(self) -> None:
         """Hand the page what the widget sent meanwhile."""
@@ -88,7 +102,8 @@ class Mounted:
         """Carry until *told* gives something that is true."""
         deadline = time.monotonic() + seconds
         while not (found := told()):
-            assert time.monotonic() < deadline, f"not within {seconds:g} s; the error shown: {self.widget.error!r}"
+            shown = getattr(self.widget, "error", None)
+            assert time.monotonic() < deadline, f"not within {seconds:g} s; the error shown: {shown!r}"
             self.carry()
             self.page.wait_for_timeout(5)  # lets the page speak
         self.carry()

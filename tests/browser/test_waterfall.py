@@ -10,59 +10,29 @@ from typing import Any
 import pytest
 
 from ciops_nb.execution.trace import Span
-from ciops_nb.views.waterfall import Told, account
-from ciops_nb.views.widgets.twin import asset
 from ciops_nb.views.widgets.waterfall import TraceWaterfall
+from tests.browser.mounted import Mounted
 from tests.views.test_waterfall import HOSTILE, every_mark, span
 
 LAB = (
     "dt { float: left; width: 20%; display: inline-block; } dd { width: 80%; margin-bottom: 0.5em; }"  # of its outputs
 )
-SENT = ("_rows", "_changed", "_head", "_details", "selected")
-PAGE = """
-window.errors = [];
-addEventListener("error", (event) => errors.push(String(event.message)));
-window.mount = async (esm, css, state) => {
-  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
-  const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
-  const widget = (await import(url)).default;
-  const heard = {};
-  window.saved = [];
-  window.model = {
-    get: (name) => state[name],
-    set: (name, value) => { state[name] = value; for (const told of [...(heard["change:" + name] ?? [])]) told(); },
-    save_changes: () => saved.push(state.selected),
-    on: (name, told) => (heard[name] ??= []).push(told),
-    off: (name, told) => (heard[name] = (heard[name] ?? []).filter((other) => other !== told)),
-    heard: () => Object.values(heard).reduce((sum, list) => sum + list.length, 0),
-  };
-  const el = document.createElement("div"); // a host puts it into the page when it is drawn
-  window.end = widget.render({ model, el });
-  document.getElementById("at").append(el);
-};
-"""
 
 
 @pytest.fixture
-def mount(visits: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    pages: list[Any] = []
+def mount(visits: Callable[..., Any]) -> Iterator[Callable[..., Mounted]]:
+    made: list[Mounted] = []
 
-    def mount(spans: list[Span], previous: list[Span] | None = None, width: int = 900, ground: str = "#fff") -> Any:
-        widget = TraceWaterfall(spans, previous=previous)
+    def mount(spans: list[Span], previous: list[Span] | None = None, width: int = 900, ground: str = "#fff") -> Mounted:
         page = visits(viewport={"width": width, "height": 800}).page()
-        pages.append(page)
-        page.set_content(
-            f"<html lang=en><title>t</title><style>{LAB}</style><body style='margin:8px;background:{ground}'><main id=at>"
-        )
-        page.add_script_tag(content=PAGE)
-        state = {name: value for name, value in widget.get_state().items() if name in SENT}
-        page.evaluate("(given) => mount(...given)", [asset("waterfall.js"), asset("waterfall.css"), state])
+        host = f"<html lang=en><title>t</title><style>{LAB}</style><body style='margin:8px;background:{ground}'><main id=at>"
+        made.append(Mounted(page, TraceWaterfall(spans, previous=previous), host=host))
         page.wait_for_selector(".row" if spans else ".title strong")
-        widget.close()
-        return page
+        return made[-1]
 
     yield mount
-    assert [] == [error for page in pages for error in page.evaluate("errors")]
+    for one in made:
+        one.widget.close()
 
 
 def marks() -> list[Span]:
@@ -83,13 +53,18 @@ def many(calls: int) -> list[Span]:
     return spans
 
 
+def selected(mounted: Mounted) -> list[str | None]:
+    """What the page has told Python to be selected, one after the other."""
+    return [message["state"]["selected"] for message in mounted.heard]
+
+
 def focused(page: Any) -> str | None:
     found: str | None = page.evaluate("document.activeElement.dataset.id ?? null")
     return found
 
 
-def test_the_rows_are_a_tree_and_say_what_they_are(mount: Callable[..., Any]) -> None:
-    page = mount(marks(), slower(marks()))
+def test_the_rows_are_a_tree_and_say_what_they_are(mount: Callable[..., Mounted]) -> None:
+    page = mount(marks(), slower(marks())).page
     row = page.locator('.row[data-id="b"]')
 
     assert "8" == page.locator('[role="treegrid"]').get_attribute("aria-rowcount")
@@ -104,12 +79,11 @@ def test_the_rows_are_a_tree_and_say_what_they_are(mount: Callable[..., Any]) ->
     assert 7 == page.locator(".row").count()
 
 
-def test_hostile_text_is_text(mount: Callable[..., Any]) -> None:
-    page = mount(marks())
-    error = dict(account(Told(tuple(marks())), "d"))
-    page.evaluate("([id, items]) => { model.set('_details', { id, items }); model.set('selected', id); }",
-                  ["d", list(error.items())])  # fmt: skip
-    page.wait_for_selector(".details dl dd.error")
+def test_hostile_text_is_text(mount: Callable[..., Mounted]) -> None:
+    mounted = mount(marks())
+    page = mounted.page
+    mounted.widget.selected = "d"
+    mounted.until(page.locator(".details dl dd.error").is_visible)
 
     assert "⟨U+202E⟩" in page.locator('.row[data-id="run"] .label').inner_text()
     assert "<script>alert('x')</script>⟨U+202E⟩" in page.locator("dd.error").inner_text()
@@ -119,8 +93,8 @@ def test_hostile_text_is_text(mount: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("width", [400, 620, 1400])
-def test_no_words_lie_over_a_bar_and_nothing_sticks_out(mount: Callable[..., Any], width: int) -> None:
-    page = mount(marks(), slower(marks()), width)
+def test_no_words_lie_over_a_bar_and_nothing_sticks_out(mount: Callable[..., Mounted], width: int) -> None:
+    page = mount(marks(), slower(marks()), width).page
     page.get_by_role("button", name="Unfold all").click()
     page.wait_for_function("document.querySelectorAll('.row').length === 9")
     places = page.evaluate("""() => {
@@ -137,8 +111,9 @@ def test_no_words_lie_over_a_bar_and_nothing_sticks_out(mount: Callable[..., Any
     assert places["wide"] <= width
 
 
-def test_the_keys_walk_fold_and_select(mount: Callable[..., Any]) -> None:
-    page = mount(marks())
+def test_the_keys_walk_fold_and_select(mount: Callable[..., Mounted]) -> None:
+    mounted = mount(marks())
+    page = mounted.page
     page.keyboard.press("Tab")  # past the button
     page.keyboard.press("Tab")
     assert "run" == focused(page)
@@ -166,49 +141,50 @@ def test_the_keys_walk_fold_and_select(mount: Callable[..., Any]) -> None:
     page.wait_for_selector('.row[data-id="a"][aria-selected="true"]')
     page.keyboard.press("Escape")
     page.wait_for_selector('.row[data-id="a"][aria-selected="false"]')
-    assert ["a", None] == page.evaluate("saved")
+    mounted.until(lambda: ["a", None] == selected(mounted))
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert "solid" == outline
 
 
-def test_a_click_selects_and_only_the_selected_is_announced(mount: Callable[..., Any]) -> None:
-    page = mount(marks())
+def test_a_click_selects_and_only_the_selected_is_announced(mount: Callable[..., Mounted]) -> None:
+    mounted = mount(marks())
+    page = mounted.page
     page.locator('.row[data-id="c"] .words').click()
+    page.wait_for_selector(".details")
 
-    page.wait_for_function("saved.length === 1")
-    assert ["c"] == page.evaluate("saved")
     assert "Asking the kernel" in page.locator(".details").inner_text()
+    mounted.until(lambda: ["c"] == selected(mounted))
+    mounted.until(page.locator(".details dl").is_visible)
     assert page.locator('[role="status"]').inner_text().startswith("Selected: tool graph_expand, 300 ms")
-    page.evaluate("model.set('_head', { ...model.get('_head'), words: ['more'] })")
+    mounted.tell(_head={**mounted.widget._head, "words": ["more"]})
     page.wait_for_function("document.querySelector('.title').textContent.includes('more')")
     assert 1 == page.locator("[role=status], [aria-live]").count()
     page.get_by_role("button", name="Close").click()
     page.wait_for_selector(".details", state="hidden")
-    assert ("c", ["c", None]) == (focused(page), page.evaluate("saved"))
+    mounted.until(lambda: ["c", None] == selected(mounted))
+    assert "c" == focused(page)
 
 
-def test_a_row_that_grows_keeps_the_focus_and_its_neighbours(mount: Callable[..., Any]) -> None:
-    page = mount(marks())
+def test_a_row_that_grows_keeps_the_focus_and_its_neighbours(mount: Callable[..., Mounted]) -> None:
+    mounted = mount(marks())
+    page, sent = mounted.page, mounted.widget._rows
     page.locator('.row[data-id="f"]').focus()
     before = page.locator('.row[data-id="f"] .bar').bounding_box()["width"]
-    page.evaluate("""() => {
-      const { number, rows } = model.get("_rows");
-      const grown = { ...rows.find((row) => row.id === "f"), took: 1_000_000_000, time: "1.00 s" };
-      const added = { ...grown, id: "g", name: "added", start: 1_200_000_000, took: 1_000, up: "run" };
-      model.set("_head", { ...model.get("_head"), total: 1_900_000_000 });
-      model.set("_changed", { number, rows: [grown, added] });
-    }""")
+    grown = {**next(row for row in sent["rows"] if row["id"] == "f"), "took": 1_000_000_000, "time": "1.00 s"}
+    added = {**grown, "id": "g", "name": "added", "start": 1_200_000_000, "took": 1_000, "up": "run"}
+    mounted.tell(_head={**mounted.widget._head, "total": 1_900_000_000})
+    mounted.tell(_changed={"number": sent["number"], "rows": [grown, added]})
     page.wait_for_selector('.row[data-id="g"]')
 
     assert "f" == focused(page)
     assert page.locator('.row[data-id="f"] .bar').bounding_box()["width"] > 2 * before
     assert "added" == page.locator(".row .label").last.inner_text()
-    page.evaluate("model.set('_changed', { number: 0, rows: [] })")  # of an older whole: what is there stays as sent
+    mounted.tell(_changed={"number": 0, "rows": []})  # of an older whole: what is there stays as sent
     page.wait_for_function("document.querySelectorAll('.row').length === 7")
 
 
-def test_thousands_of_spans_are_walked_and_only_those_in_view_are_drawn(mount: Callable[..., Any]) -> None:
-    page = mount(many(3_000))
+def test_thousands_of_spans_are_walked_and_only_those_in_view_are_drawn(mount: Callable[..., Mounted]) -> None:
+    page = mount(many(3_000)).page
     assert page.locator(".row").count() < 100
     page.get_by_role("button", name="Unfold all").click()
     page.locator('.row[data-id="run"]').focus()
@@ -229,32 +205,33 @@ def test_thousands_of_spans_are_walked_and_only_those_in_view_are_drawn(mount: C
     assert took < 1_000
 
 
-def test_the_theme_follows_the_page(mount: Callable[..., Any]) -> None:
-    page = mount(marks())
+def test_the_theme_follows_the_page(mount: Callable[..., Mounted]) -> None:
+    page = mount(marks()).page
     colour = "getComputedStyle(document.querySelector('.ciops-waterfall')).color"
     light = page.evaluate(colour)
     page.evaluate("document.body.style.background = '#111'")
     page.wait_for_selector(".ciops-waterfall.dark")
 
     assert ("rgb(27, 31, 36)", "rgb(230, 232, 235)") == (light, page.evaluate(colour))
-    mount(marks(), ground="#111").wait_for_selector(".ciops-waterfall.dark")
+    mount(marks(), ground="#111").page.wait_for_selector(".ciops-waterfall.dark")
 
 
 @pytest.mark.parametrize("ground", ["#fff", "#111"])
 @pytest.mark.parametrize("width", [400, 900])
-def test_axe_finds_nothing_serious(mount: Callable[..., Any], axe: Callable[..., Any], ground: str, width: int) -> None:
-    page = mount(marks(), slower(marks()), width, ground)
-    page.evaluate("([id, items]) => { model.set('_details', { id, items }); model.set('selected', id); }",
-                  ["d", account(Told(tuple(marks())), "d")])  # fmt: skip
-    page.wait_for_selector(".details dl")
+def test_axe_finds_nothing_serious(
+    mount: Callable[..., Mounted], axe: Callable[..., Any], ground: str, width: int
+) -> None:
+    mounted = mount(marks(), slower(marks()), width, ground)
+    mounted.widget.selected = "d"
+    mounted.until(mounted.page.locator(".details dl").is_visible)
 
-    axe(page.locator("#at"))
+    axe(mounted.page.locator("#at"))
 
 
-def test_nothing_to_show_has_words_and_what_was_mounted_goes_away(mount: Callable[..., Any]) -> None:
-    page = mount([])
+def test_nothing_to_show_has_words_and_what_was_mounted_goes_away(mount: Callable[..., Mounted]) -> None:
+    page = mount([]).page
     assert "trace 0 calls" in " ".join(page.locator(".title").inner_text().split())
     assert page.locator(".grid").is_hidden()
 
     page.evaluate("end()")
-    assert 0 == page.evaluate("model.heard() + document.querySelectorAll('.ciops-waterfall').length")
+    assert 0 == page.evaluate("listening() + document.querySelectorAll('.ciops-waterfall').length")

@@ -32,9 +32,9 @@ def listed(names: Collection[str], most: int = _MOST_LISTED) -> str:
     return ", ".join(shown if more <= 0 else [*shown[:most], f"and {more} more"])
 
 
-def counted(number: int, noun: str, nouns: str = "") -> str:
-    """``1 hop``, ``2 hops``; *nouns* where they do not end in an s: ``2 retries``."""
-    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
+def counted(number: int, noun: str, nouns: str = "", *, none: str = "0") -> str:
+    """``1 hop``, ``2 hops``; *nouns* where they do not end in an s: ``2 retries``; *none* stands for 0."""
+    return f"{f'{number:,}' if number else none} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def incomplete(answers: Iterable[Any]) -> Iterator[Statement]:

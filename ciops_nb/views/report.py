@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from ciops_nb.errors import BadParameter
 from ciops_nb.estate.times import format_time
+from ciops_nb.recipes.evidence import counted
 from ciops_nb.recipes.findings import Findings, Picture, Section
 from ciops_nb.views.svg import css_variables, shorten, themed, to_svg, visible
 
@@ -322,10 +323,6 @@ def _jsonable(value: Any) -> Any:
     return _plain(value) if isinstance(value, datetime) else str(value)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{_count(count) if count else 'no'} {noun}{'' if count == 1 else 's'}"
-
-
 def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
@@ -406,7 +403,7 @@ class Table:
         if len(self.rows) < self.total:
             return f"{_count(len(self.rows))} of {_count(self.total)} rows shown"
         nothing = f"; nothing in {', '.join(self.blank)}" if self.blank else ""
-        return f"{_counted(self.total, 'row')}, all shown{nothing}"
+        return f"{counted(self.total, 'row', none='no')}, all shown{nothing}"
 
 
 @dataclass(frozen=True)
@@ -567,13 +564,13 @@ def _account(section: Section) -> str:
     """What a picture shows, for those who hear it."""
     body, count = section.body, len(section.body)
     if section.picture == "topology":
-        relations = _counted(body.number_of_edges(), "relation")
-        return f"{_counted(count, 'configuration item')} and {relations}; the tables below list them."
+        relations = counted(body.number_of_edges(), "relation", none="no")
+        return f"{counted(count, 'configuration item', none='no')} and {relations}; the tables below list them."
     if section.picture == "paths":
-        ways = _counted(len(body.graph.get("paths") or ()), "path")
+        ways = counted(len(body.graph.get("paths") or ()), "path", none="no")
         return f"{ways} step by step, the shortest first; the tables below list items and relations."
     noun, how = _SHOWN[str(section.picture)]
-    return f"{_counted(count, noun)} {how}; the table below lists them."
+    return f"{counted(count, noun, none='no')} {how}; the table below lists them."
 
 
 def _world(section: Section) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -437,17 +438,12 @@ def near_misses(frame: Any, *, theme: str = "light") -> Figure:
     if not cases:
         return nothing(EMPTY["near_misses"], colours)
     shown = cases[:_ROWS]
-    legend = Legend(WIDTH - 0.4, notes=_incomplete(frame))
-    counts = {state: sum(whole["state"] == state for whole, _ in cases) for state in _STATES}
-    for state, (word, shape, role) in _STATES.items():
-        if counts[state]:
-            legend.add(f"{word} ({counts[state]})", _shape_sample(shape, role, colours))
+    legend = _legend(_STATES, (whole["state"] for whole, _ in cases), _incomplete(frame), colours)
     if len(shown) < len(cases):
         legend.notes.append(f"{len(shown)} of {len(cases)} are drawn, the nearest misses first.")
-    height = 0.36 + _PITCH * len(shown) + legend.height() + 0.1
-    figure, axes = blank_sheet(WIDTH, height, colours)
     names = [_case_name(whole) for whole, _ in shown]
-    left = min(_NAMES, max(width_of(name, _TEXT) for name in names)) + 0.62
+    figure, axes, height, left = _lined_sheet(names, legend, colours)
+    left += 0.22  # for the shapes
     closest, bar = WIDTH - 3.4, (left, WIDTH - 3.4 - 1.5)
     heads = ((left, "how long it held, of what it must"), (closest, "how close it came"))
     for x, head in heads:
@@ -464,6 +460,25 @@ def near_misses(frame: Any, *, theme: str = "light") -> Figure:
         _write(axes, closest, y, _fitted(_closest(whole, parts), WIDTH - closest - 0.1), colours.ink)
     legend.draw(AxesPen(axes), 0.2, legend.height(), colours)
     return figure
+
+
+def _legend(
+    kinds: Mapping[str, tuple[str, str, str]], found: Iterable[str], notes: list[str], colours: Palette
+) -> Legend:
+    """A legend of those of *kinds* that were *found*, and how often."""
+    counts = Counter(found)
+    legend = Legend(WIDTH - 0.4, notes=notes)
+    for kind, (word, shape, role) in kinds.items():
+        if counts[kind]:
+            legend.add(f"{word} ({counts[kind]})", _shape_sample(shape, role, colours))
+    return legend
+
+
+def _lined_sheet(names: Sequence[str], legend: Legend, colours: Palette) -> tuple[Figure, Axes, float, float]:
+    """A sheet with a line for each of *names* and room for the legend below, how high it is, and where names end."""
+    height = 0.36 + _PITCH * len(names) + legend.height() + 0.1
+    figure, axes = blank_sheet(WIDTH, height, colours)
+    return figure, axes, height, min(_NAMES, max(width_of(name, _TEXT) for name in names)) + 0.4
 
 
 def _shape_sample(shape: str, role: str, colours: Palette) -> Any:
@@ -594,16 +609,11 @@ def injected(frame: Any, *, theme: str = "light") -> Figure:
     if new.is_empty():
         return nothing(" ".join([EMPTY["injected"], *notes]), colours)
     shown = list(new.head(_ROWS).iter_rows(named=True))
-    legend = Legend(WIDTH - 0.4, notes=notes)
-    for status, (word, shape, role) in _SEEN.items():
-        if count := new.filter(pl.col("status") == status).height:
-            legend.add(f"{word} ({count})", _shape_sample(shape, role, colours))
+    legend = _legend(_SEEN, new["status"], notes, colours)
     if len(shown) < new.height:
         legend.notes.append(f"{len(shown)} of {new.height} alerts are drawn, the soonest first.")
-    height = 0.36 + _PITCH * len(shown) + legend.height() + 0.1
-    figure, axes = blank_sheet(WIDTH, height, colours)
     names = [_case_name(row) for row in shown]
-    left = min(_NAMES, max(width_of(name, _TEXT) for name in names)) + 0.4
+    figure, axes, height, left = _lined_sheet(names, legend, colours)
     hops, start = left, left + 1.45
     end = WIDTH - 1.2
     longest = max([abs(row["delay_s"]) for row in shown if row["delay_s"] is not None], default=0.0) or 1.0
@@ -665,10 +675,8 @@ def call_times(frame: Any, *, theme: str = "light") -> Figure:
         legend.add(word, marker_sample(shape, getattr(colours, role), colours.ink))
     if len(shown) < rows.height:
         legend.notes.append(f"{len(shown)} of {rows.height} tools are drawn, the slowest first.")
-    height = 0.36 + _PITCH * len(shown) + legend.height() + 0.1
-    figure, axes = blank_sheet(WIDTH, height, colours)
     names = [visible(row["tool"]) for row in shown]
-    left = min(_NAMES, max(width_of(name, _TEXT) for name in names)) + 0.4
+    figure, axes, height, left = _lined_sheet(names, legend, colours)
     columns = ((left + 0.45, "calls"), (left + 1.05, "failed"), (left + 1.9, "from cache"))
     start, end = left + 2.2, WIDTH - 2.4
     for x, head in columns:

@@ -24,7 +24,7 @@ from ciops_nb.execution.record import Failed, Recorded
 from ciops_nb.execution.trace import Span
 from ciops_nb.recipes.evidence import counted
 from ciops_nb.recipes.run import Run
-from ciops_nb.views.svg import Palette, palette, shorten, text_columns, visible
+from ciops_nb.views.svg import Palette, palette, short, shorten, text_columns, visible
 
 __all__ = [
     "Ghost",
@@ -775,8 +775,8 @@ def picture(shown: Waterfall, theme: str = "light", *, prefix: str = "waterfall"
     said = ". ".join([", ".join((*shown.counted, *shown.measured)), *notes])
     attributes = {
         "xmlns": "http://www.w3.org/2000/svg", "role": "img", "aria-labelledby": f"{prefix}-title {prefix}-desc",
-        "viewBox": f"0 0 {_short(_WIDE)} {_short(height)}", "width": _short(_WIDE), "height": _short(height),
-        "font-family": _FONTS, "font-size": _short(_SIZE),
+        "viewBox": f"0 0 {short(_WIDE)} {short(height)}", "width": short(_WIDE), "height": short(height),
+        "font-family": _FONTS, "font-size": short(_SIZE),
     }  # fmt: skip
     told = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes.items())
     labels = f'<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-desc">{escape(said)}</desc>'
@@ -831,7 +831,7 @@ class _Pen:
 
     def shape(self, tag: str, **attributes: Any) -> None:
         told = "".join(
-            f" {name.replace('_', '-')}={quoteattr(_short(value) if isinstance(value, (int, float)) else value)}"
+            f" {name.replace('_', '-')}={quoteattr(short(value) if isinstance(value, (int, float)) else value)}"
             for name, value in attributes.items()
         )
         self.parts.append(f"<{tag}{told}/>")
@@ -840,15 +840,11 @@ class _Pen:
         self.shape("rect", x=x, y=y, width=width, height=height, **look)
 
     def path(self, points: Sequence[tuple[float, float]], **look: Any) -> None:
-        self.shape("path", d="M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in points), **look)
+        self.shape("path", d="M" + "L".join(f"{short(x)} {short(y)}" for x, y in points), **look)
 
     def text(self, x: float, y: float, text: str, fill: str, **look: Any) -> None:
         told = "".join(f" {name.replace('_', '-')}={quoteattr(str(value))}" for name, value in look.items())
-        self.parts.append(f'<text x="{_short(x)}" y="{_short(y)}" fill="{fill}"{told}>{escape(visible(text))}</text>')
-
-
-def _short(number: float) -> str:
-    return f"{number:.2f}".rstrip("0").rstrip(".")
+        self.parts.append(f'<text x="{short(x)}" y="{short(y)}" fill="{fill}"{told}>{escape(visible(text))}</text>')
 
 
 def _width(text: str, size: float = _SIZE) -> float:

@@ -13,6 +13,7 @@ from ciops_nb.answers import describe
 from ciops_nb.errors import CiopsError
 from ciops_nb.estate.times import format_time
 from ciops_nb.execution.trace import Span
+from ciops_nb.recipes.evidence import counted
 from ciops_nb.recipes.findings import Section, Statement
 from ciops_nb.recipes.run import Run
 from ciops_nb.views.report import COMPLETE, Asked, Cited, Drawn, Part, drawn, in_context, part
@@ -23,7 +24,7 @@ from ciops_nb.views.widgets.twin import Twin, explained
 if TYPE_CHECKING:
     from ciops_nb.session import Ops
 
-__all__ = ["Outcome", "code_of", "counted", "said_of", "steps", "twin_of"]
+__all__ = ["Outcome", "code_of", "said_of", "steps", "twin_of"]
 
 _TAG = re.compile(r"<[^<>]*>")  # what was written as text has neither
 LARGEST = 190_000  # bytes of a twin: a notebook is to stay small
@@ -161,7 +162,9 @@ class Outcome:
         if self.run.status != "done":
             said.append(markup.said("div", "notice", f"This run is not complete: it {_ended(self.run)}."))
         if gaps:
-            told = f"{len(gaps)} of {counted(len(self.calls))} {'is' if len(gaps) == 1 else 'are'} not complete."
+            told = (
+                f"{len(gaps)} of {counted(len(self.calls), 'call')} {'is' if len(gaps) == 1 else 'are'} not complete."
+            )
             said.append(markup.said("div", "notice", told))
             said.append(markup.listed(self._gap(call) for call in gaps))
         elif self.calls:
@@ -194,7 +197,7 @@ class Outcome:
     def text(self) -> list[str]:
         """What was found, in lines, or how it ended; nothing in it depends on how long it took."""
         run = self.run
-        answers = counted(len(self.calls))
+        answers = counted(len(self.calls), "call", none="no")
         if run.status == "done":
             state = run.completeness
             gaps = f", {len(self.gaps)} of them not complete" if self.gaps else ""
@@ -203,16 +206,21 @@ class Outcome:
         return [f"It {_ended(run)}{problem}", f"{answers} before that: {run.completeness}"]
 
 
-def by_tool(spans: Sequence[Span], markup: Markup) -> str:
-    """The calls of each tool: how many, how many from the cache, how long."""
+def _of_tools(spans: Sequence[Span]) -> dict[str, list[Span]]:
+    """The calls by the names of their tools."""
     calls: dict[str, list[Span]] = {}
     for span in spans:
         if span.kind == "tool":
             calls.setdefault(span.name, []).append(span)
+    return calls
+
+
+def by_tool(spans: Sequence[Span], markup: Markup) -> str:
+    """The calls of each tool: how many, how many from the cache, how long."""
     heads = [("tool", "words short"), *((name, "number") for name in ("calls", "from the cache", "errors", "rows"))]
     heads += [("median ms", "number"), ("longest ms", "number"), ("all ms", "number")]
     rows = []
-    for tool, found in sorted(calls.items()):
+    for tool, found in sorted(_of_tools(spans).items()):
         took = sorted(span.duration_ns / 1e6 for span in found)
         median = (took[(len(took) - 1) // 2] + took[len(took) // 2]) / 2
         rows.append((
@@ -227,12 +235,8 @@ def by_tool(spans: Sequence[Span], markup: Markup) -> str:
 
 def steps(spans: Sequence[Span], markup: Markup) -> str:
     """Where a run is while it goes on: of each tool what has been answered, and what is waited for."""
-    calls: dict[str, list[Span]] = {}
-    for span in spans:
-        if span.kind == "tool":
-            calls.setdefault(span.name, []).append(span)
     rows = []
-    for tool, found in calls.items():
+    for tool, found in _of_tools(spans).items():
         open_ = [span for span in found if span.status == "running"]
         failed = sum(span.status == "error" for span in found)
         ended = len(found) - len(open_)
@@ -407,11 +411,6 @@ def _asked(call: Asked) -> str:
 def _quiet(record: Mapping[str, Any]) -> str:
     """The line of ``describe``, without what differs from run to run."""
     return describe({**record, "cached": False})
-
-
-def counted(count: int) -> str:
-    """A number of calls, in words."""
-    return f"{count or 'no'} call{'' if count == 1 else 's'}"
 
 
 def _ended(run: Run) -> str:

@@ -21,12 +21,13 @@ import ipywidgets  # type: ignore[import-untyped]
 from ciops_nb import sync
 from ciops_nb.errors import BadParameter, CannotWait, CiopsError
 from ciops_nb.estate.names import nearest
+from ciops_nb.recipes.evidence import counted
 from ciops_nb.recipes.run import Run, all_recipes, begin, find_recipe
 from ciops_nb.views.svg import shorten, visible
 from ciops_nb.views.widgets.control import Control, Now, State
 from ciops_nb.views.widgets.forms import Form
 from ciops_nb.views.widgets.markup import LIVE, style_sheet, text
-from ciops_nb.views.widgets.outcome import Outcome, code_of, counted, said_of, steps, twin_of
+from ciops_nb.views.widgets.outcome import Outcome, code_of, said_of, steps, twin_of
 from ciops_nb.views.widgets.twin import Twin, Twinned
 
 if TYPE_CHECKING:
@@ -502,7 +503,7 @@ class RecipePanel(Twinned, ipywidgets.VBox):  # type: ignore[misc]
         self._resume_button.disabled = now.run is None or now.state not in ("failed", "cancelled")
         told = _STATES[now.state]
         if now.state == "done" and now.run is not None:
-            told += f", {counted(len(now.run.recorded))}, {now.run.completeness}"
+            told += f", {counted(len(now.run.recorded), 'call', none='no')}, {now.run.completeness}"
         which = f"{text(now.recipe)}: " if now.recipe else ""
         said = f'<span aria-hidden="true">{_MARKS[now.state]}</span> {which}{text(told)}'
         self._status.value = LIVE.of("div", "state", said, f' role="status" data-state="{now.state}"')

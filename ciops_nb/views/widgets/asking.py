@@ -11,6 +11,7 @@ import functools
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
 from ciops_nb import sync
@@ -34,7 +35,7 @@ class Newest:
     def __init__(
         self,
         name: str,
-        lock: threading.RLock,
+        lock: AbstractContextManager[Any],
         failed: Callable[[Exception], None],
         ended: Callable[[], None] = lambda: None,
     ) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
@@ -19,7 +19,6 @@ import ipywidgets  # type: ignore[import-untyped]
 import polars as pl
 import traitlets
 
-from ciops_nb import sync
 from ciops_nb.errors import BadParameter, ItemNotFound, UnknownMetric
 from ciops_nb.estate.names import nearest
 from ciops_nb.estate.schema import CI_COLUMNS
@@ -39,6 +38,7 @@ from ciops_nb.views.asked import (
     why,
 )
 from ciops_nb.views.svg import visible
+from ciops_nb.views.widgets.asking import Newest
 from ciops_nb.views.widgets.host import dark
 from ciops_nb.views.widgets.markup import text
 from ciops_nb.views.widgets.twin import explained
@@ -105,6 +105,30 @@ _STYLE = (
 )
 
 
+class _Lock:
+    """The lock of a form; when the outermost lets go of it after a change, those who listen are told."""
+
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
+        self.listeners: list[Callable[[], Any]] = []
+        self.changed = False
+        self._lock, self._depth, self._failed = threading.RLock(), 0, failed
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        told = list(self.listeners) if self.changed and not self._depth else []
+        self.changed = self.changed and bool(self._depth)
+        self._lock.release()
+        for listener in told:
+            try:
+                listener()
+            except Exception as error:  # noqa: BLE001  as all that goes wrong in a form
+                self._failed(error)
+
+
 class Form(ipywidgets.VBox):  # type: ignore[misc]
     """A field for each parameter of a function of a session.
 
@@ -117,11 +141,10 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, ops: Any, function: Callable[..., Any]) -> None:
         self.ops, self.fields = ops, fields_of(function)
-        self.lock = threading.RLock()
+        self.lock = _Lock(self._fail)
         self.times = Times(ops.tz)
-        self._depth, self._changed, self._closed = 0, False, False
-        self._listeners: list[Callable[[], Any]] = []
-        self._asked: dict[object, Future[None]] = {}
+        self._closed = False
+        self._asked = defaultdict[object, Newest](lambda: Newest("form", self.lock, self._fail))
         self._rows = {field.name: _KINDS.get(field.kind, _Text)(self, field) for field in self.fields}
         self._trouble = ipywidgets.HTML()
         folded = [field.name for field in self.fields[4:] if not field.needed] if len(self.fields) > _OPEN else []
@@ -182,7 +205,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
     def restore(self, raw: Mapping[str, Any]) -> None:
         """Put in what was typed before; of fields that there are no more nothing is kept."""
-        with self._changing():
+        with self.lock:
             for name, value in raw.items():
                 if name in self._rows:
                     self._rows[name].put(value)
@@ -202,7 +225,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
     def observe_change(self, callback: Callable[[], Any]) -> None:
         """Call *callback* after anything that was typed, chosen or put in, with no lock held."""
         with self.lock:
-            self._listeners.append(callback)
+            self.lock.listeners.append(callback)
 
     @traitlets.observe("disabled")
     def _switch(self, change: Any) -> None:
@@ -217,31 +240,13 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             if self._closed:
                 return
             self._closed = True
-            for future in self._asked.values():
-                future.cancel()
-            self._listeners.clear()
+            for asking in self._asked.values():
+                asking.close()
+            self.lock.listeners.clear()
             for widget in list(_inside(self)):
                 ipywidgets.Widget.close(widget)
 
     # ── what goes on in it ──────────────────────────────────────────────────────────────────────────────────────────
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Hold the lock; once the outermost has let go of it, tell those who listen what changed."""
-        with self.lock:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                changed = self._changed and not self._depth
-                self._changed = self._changed and not changed
-                listeners = list(self._listeners) if changed else []
-        for listener in listeners:
-            try:
-                listener()
-            except Exception as error:  # noqa: BLE001  shown where one looks: nobody reads the log of a kernel
-                self._fail(error)
 
     def guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
         """*callback* under the lock; what it raises is shown in the form."""
@@ -250,16 +255,16 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
             if self._closed:
                 return
             try:
-                with self._changing():
+                with self.lock:
                     callback(*args)
-            except Exception as error:  # noqa: BLE001  as above
+            except Exception as error:  # noqa: BLE001  shown where one looks: nobody reads the log of a kernel
                 self._fail(error)
 
         return call
 
     def change(self) -> None:
         """Note that something was typed; to be called under the lock."""
-        self._changed = True
+        self.lock.changed = True
 
     def _fail(self, error: BaseException) -> None:
         self._trouble.value = _line("wrong", f"The form stumbled: {explained(error)}", role="alert")
@@ -273,35 +278,14 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]
 
         *make* asks and returns what to do with the answer, which is done under the lock.
         """
-        mine: list[Future[None]] = []
 
-        async def go() -> None:
+        async def ask() -> Callable[[], None]:
             await asyncio.sleep(pause)
-            then = await make()
-
-            def answer() -> None:
-                with self._changing():
-                    if not self._closed and self._asked.get(who) is mine[0]:
-                        then()
-
-            await sync.in_thread(answer)  # the home loop must not wait for a lock that a callback holds
+            return await make()
 
         with self.lock:
-            before = self._asked.pop(who, None)
-            if before is not None:
-                before.cancel()
-            mine.append(sync.start(self._safely(go), name="form"))
-            self._asked[who] = mine[0]
-
-    def _safely(self, go: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
-        async def run() -> None:
-            try:
-                await go()
-            except Exception as error:  # noqa: BLE001  as above
-                if not self._closed:
-                    self._fail(error)
-
-        return run
+            if not self._closed:
+                self._asked[who].ask(ask, lambda then: then())
 
     async def _learn_times(self) -> Callable[[], None]:
         """What time it is, and from when to when there are data."""

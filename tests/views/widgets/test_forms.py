@@ -54,7 +54,8 @@ def until(holds: Callable[[], Any]) -> Any:
 
 
 def settled(form: Form) -> None:
-    until(lambda: all(future.done() for future in list(form._asked.values())))
+    for asking in list(form._asked.values()):
+        sync.run(asking.idle(), timeout=10)
 
 
 def said(form: Form, name: str) -> str:
@@ -420,13 +421,10 @@ def test_who_listens_is_told_with_no_lock_held(form: Callable[..., Form]) -> Non
     free: list[bool] = []
 
     def look() -> None:
-        def other() -> None:
-            free.append(made.lock.acquire(timeout=1))
-            made.lock.release()
-
-        thread = threading.Thread(target=other)
+        thread = threading.Thread(target=made.raw)
         thread.start()
-        thread.join()
+        thread.join(1)
+        free.append(not thread.is_alive())
 
     made.observe_change(look)
     box(made, "window").value = "3h"
